@@ -1,0 +1,2 @@
+//! shmpool beside its rivals.
+fn main() { }

@@ -1,0 +1,334 @@
+//! What can go wrong, as values: [`Error`] and its [`ErrorKind`].
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::time::Duration;
+
+use shmpool_kernels::KernelError;
+
+/// The result of everything here that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong: [`kind`](Error::kind) to match on, and a message that names the thing, found and wanted.
+///
+/// The error of a job also carries a [`JobReport`]: which elements were done, and what happened to the rest.
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: ErrorKind,
+    report: Option<JobReport>,
+    partial: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// `shmpool::init()` did not run in this process.
+    #[error(
+        "shmpool::init() has not run in this process: make it the first line of `main`; \
+         in a test or bench file write `shmpool::test_workers!();` beside the imports"
+    )]
+    NotInitialised,
+    /// A pool was asked for inside a worker.
+    #[error("a worker cannot build a pool of its own")]
+    InWorker,
+    /// The pool belongs to the process that this one was forked from.
+    #[error("this pool belongs to process {owner}, and this is its forked child {child}: build a pool here")]
+    ForkedChild {
+        /// Process that built the pool.
+        owner: u32,
+        /// Process that tried to use it.
+        child: u32,
+    },
+    /// A system call failed.
+    #[error("{what}: {error}")]
+    Os {
+        /// What was tried, and on what.
+        what: String,
+        /// What the system answered.
+        #[source]
+        error: io::Error,
+    },
+    /// More memory was asked for than a limit allows. Nothing was touched.
+    #[error("{what} needs {wanted_bytes} bytes, but {limit} leaves {limit_bytes}")]
+    TooLarge {
+        /// What was to be made.
+        what: String,
+        /// Bytes that it needs.
+        wanted_bytes: u64,
+        /// Bytes that the limit leaves.
+        limit_bytes: u64,
+        /// Name of the limit: `RLIMIT_FSIZE`, `the cgroup's memory limit`, `available memory`, `the arena's capacity`…
+        limit: &'static str,
+    },
+    /// The size of an array in bytes does not fit into 64 bits.
+    #[error("shape {shape:?} of {element_bytes}-byte elements: the size in bytes overflows")]
+    SizeOverflow {
+        /// Shape that was asked for.
+        shape: Vec<usize>,
+        /// Size of one element.
+        element_bytes: usize,
+    },
+    /// Arrays of one call do not fit together, or data does not fit the shape.
+    #[error("{what}: found {found:?}, wanted {wanted:?}")]
+    Shape {
+        /// The argument.
+        what: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that it must have.
+        wanted: Vec<usize>,
+    },
+    /// The array lies in another pool's arena.
+    #[error(
+        "{what} lies in another pool's arena: build this pool with `Pool::builder().arena(&array.arena())`, \
+         or copy the array with `array_from`"
+    )]
+    ForeignArray {
+        /// The argument.
+        what: &'static str,
+    },
+    /// An option has a value that means nothing.
+    #[error("{option}: {value} {why}")]
+    Option {
+        /// Name of the option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A job would have more tasks than an index can count.
+    #[error("{found} tasks in one job, at most {max}: choose a larger grain")]
+    TooManyTasks {
+        /// Tasks of the job.
+        found: u64,
+        /// The most that a job can have.
+        max: u64,
+    },
+    /// The parameters of a kernel do not fit into a job.
+    #[error("parameters of {found_bytes} bytes, at most {max_bytes}: pass an array instead")]
+    ParamsTooLarge {
+        /// Size of the parameters.
+        found_bytes: usize,
+        /// The most that a job can carry.
+        max_bytes: usize,
+    },
+    /// The function lives in a shared library, whose place differs from process to process.
+    #[error("the kernel lives in {library}, not in the executable: workers cannot find it there")]
+    ForeignFunction {
+        /// Path of the library.
+        library: String,
+    },
+    /// A kernel refused its arguments.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// Workers could not be started.
+    #[error("worker {slot} did not start: {reason}")]
+    WorkerStart {
+        /// Its slot in the pool.
+        slot: usize,
+        /// What happened instead.
+        reason: String,
+    },
+    /// The pool can run nothing any more.
+    #[error("the pool is broken: {reason}")]
+    PoolBroken {
+        /// Why.
+        reason: String,
+    },
+    /// A kernel panicked; the worker lives on.
+    #[error("task {task} (elements {elements:?}) panicked at {location}: {message}")]
+    KernelPanicked {
+        /// Index of the task in its job.
+        task: u32,
+        /// Elements, rows or tiles of the job's output that the task stood for.
+        elements: Range<u64>,
+        /// What the panic said.
+        message: String,
+        /// File, line and column.
+        location: String,
+    },
+    /// A task killed its worker as often as it may, or may not be run again.
+    #[error("task {task} (elements {elements:?}) killed its worker: {deaths}")]
+    WorkerDied {
+        /// Index of the task in its job.
+        task: u32,
+        /// Elements, rows or tiles of the job's output that the task stood for.
+        elements: Range<u64>,
+        /// How each worker that ran it died.
+        deaths: Deaths,
+    },
+    /// The workers' control memory holds what no honest worker writes, again and again.
+    #[error("a worker keeps corrupting the pool's control memory ({times} times)")]
+    ControlCorrupted {
+        /// How often it was replaced during the job.
+        times: u32,
+    },
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExitReason {
+    /// Killed by this signal.
+    Signal(i32),
+    /// Ended with this exit code.
+    Code(i32),
+    /// Somebody else reaped the process.
+    Unknown,
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitReason::Signal(signal) => match signal_name(*signal) {
+                Some(name) => write!(f, "signal {signal} ({name})"),
+                None => write!(f, "signal {signal}"),
+            },
+            ExitReason::Code(code) => write!(f, "exit code {code}"),
+            ExitReason::Unknown => write!(f, "status unknown (reaped by someone else)"),
+        }
+    }
+}
+
+/// One worker's death, with the task that it was running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// Process id.
+    pub pid: u32,
+    /// How it ended.
+    pub reason: ExitReason,
+}
+
+/// The history of a task that kills its workers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deaths(pub Vec<Death>);
+
+impl fmt::Display for Deaths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0.len() == 1 { "" } else { "s" };
+        write!(f, "{} attempt{plural}: ", self.0.len())?;
+        for (i, death) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}pid {} {}", death.pid, death.reason)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a failed job did complete.
+#[derive(Debug, Default)]
+pub struct JobReport {
+    /// Tasks of the job.
+    pub n_tasks: u32,
+    /// Tasks that failed, each with its error, in the order of their index; bounded, see `n_failed`.
+    pub failures: Vec<ErrorKind>,
+    /// How many tasks failed in all.
+    pub n_failed: u32,
+    /// Elements, rows or tiles of the output that are done, in order and merged.
+    pub done: Vec<Range<u64>>,
+    /// Time from the call to its end.
+    pub elapsed: Duration,
+}
+
+impl Error {
+    pub(crate) fn os(what: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        ErrorKind::Os { what: what.into(), error: error.into() }.into()
+    }
+
+    pub(crate) fn with_report(mut self, report: JobReport) -> Self {
+        self.inner.report = Some(report);
+        self
+    }
+
+    pub(crate) fn with_partial(mut self, partial: impl Any + Send + Sync) -> Self {
+        self.inner.partial = Some(Box::new(partial));
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.inner.kind
+    }
+
+    /// What the failed job did complete, if a job failed.
+    pub fn report(&self) -> Option<&JobReport> {
+        self.inner.report.as_ref()
+    }
+
+    /// Takes the unfinished output of a verb that would have returned a new array: `take_partial::<Array<f32>>()`.
+    ///
+    /// Only the elements in [`JobReport::done`] mean anything. `None` if the type is another one.
+    pub fn take_partial<A: Any>(&mut self) -> Option<A> {
+        let partial = self.inner.partial.take()?;
+        match partial.downcast::<A>() {
+            Ok(array) => Some(*array),
+            Err(other) => {
+                self.inner.partial = Some(other);
+                None
+            }
+        }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Error { inner: Box::new(Inner { kind, report: None, partial: None }) }
+    }
+}
+
+impl From<KernelError> for Error {
+    fn from(error: KernelError) -> Self {
+        ErrorKind::Kernel(error).into()
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.inner.kind).field("report", &self.inner.report).finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.kind.fmt(f)?;
+        match &self.inner.report {
+            Some(report) if report.n_failed > 1 => write!(f, " (and {} more tasks failed)", report.n_failed - 1),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.inner.kind.source()
+    }
+}
+
+use std::error::Error as _;
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGILL => "SIGILL",
+        libc::SIGINT => "SIGINT",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGSYS => "SIGSYS",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        _ => return None,
+    })
+}
