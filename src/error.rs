@@ -164,6 +164,14 @@ pub enum ErrorKind {
         /// How each worker that ran it died.
         deaths: Deaths,
     },
+    /// A task may have been running when the workers' control memory had to be replaced, and must not run twice.
+    #[error("task {task} (elements {elements:?}) was interrupted, and its kernel may not run twice")]
+    Interrupted {
+        /// Index of the task in its job.
+        task: u32,
+        /// Elements of the job's output that the task stood for.
+        elements: Range<u64>,
+    },
     /// The workers' control memory holds what no honest worker writes, again and again.
     #[error("a worker keeps corrupting the pool's control memory ({times} times)")]
     ControlCorrupted {
@@ -227,7 +235,7 @@ impl fmt::Display for Deaths {
 pub struct JobReport {
     /// Tasks of the job.
     pub n_tasks: u32,
-    /// Tasks that failed, each with its error, in the order of their index; bounded, see `n_failed`.
+    /// Further tasks that failed after the one that the error names, by index; bounded, see `n_failed`.
     pub failures: Vec<ErrorKind>,
     /// How many tasks failed in all.
     pub n_failed: u32,
@@ -307,11 +315,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.inner.kind.source()
+        std::error::Error::source(&self.inner.kind)
     }
 }
-
-use std::error::Error as _;
 
 fn signal_name(signal: i32) -> Option<&'static str> {
     Some(match signal {

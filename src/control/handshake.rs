@@ -1,0 +1,61 @@
+//! What parent and worker say to each other over the control socket before the worker goes live.
+//!
+//! The parent sends a [`Welcome`] with three descriptors (parent-written, worker-written and data segment); the worker compares, maps, and
+//! answers with [`READY`], or with [`REFUSED`] and the reason as text. One round trip, under a deadline.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::control::parent::{LAYOUT, MAGIC};
+use crate::sys::process::ExecutableId;
+
+/// Marks a process as a worker: `parent pid, slot, incarnation`.
+pub(crate) const VARIABLE: &str = "SHMPOOL_WORKER";
+
+/// The parent's only message. Every bit pattern is legal; the worker compares each field.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(crate) struct Welcome {
+    pub(crate) magic: u64,
+    pub(crate) layout: u64,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) size: u64,
+    pub(crate) mtime_ns: u64,
+    pub(crate) probe: u64,
+    /// Size of the data segment.
+    pub(crate) data_bytes: u64,
+    pub(crate) slot: u32,
+    pub(crate) incarnation: u32,
+}
+
+impl Welcome {
+    pub(crate) fn new(slot: u16, incarnation: u16, executable: ExecutableId, probe: u64, data_bytes: u64) -> Self {
+        let ExecutableId { device, inode, size, mtime_ns } = executable;
+        let (slot, incarnation) = (slot.into(), incarnation.into());
+        Welcome { magic: MAGIC, layout: LAYOUT, device, inode, size, mtime_ns, probe, data_bytes, slot, incarnation }
+    }
+
+    /// Says what differs from this process.
+    pub(crate) fn check(&self, executable: ExecutableId, probe: u64) -> Result<(), String> {
+        let pairs = [
+            ("protocol", self.magic, MAGIC),
+            ("layout of the control segments", self.layout, LAYOUT),
+            ("executable's device", executable.device, self.device),
+            ("executable's inode", executable.inode, self.inode),
+            ("executable's size", executable.size, self.size),
+            ("executable's modification time", executable.mtime_ns, self.mtime_ns),
+            ("place of the probe function", probe, self.probe),
+        ];
+        match pairs.iter().find(|(_, found, wanted)| found != wanted) {
+            Some((what, found, wanted)) => Err(format!("{what}: found {found:#x}, wanted {wanted:#x}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// First byte of the worker's answer: it is live.
+pub(crate) const READY: u8 = 1;
+/// First byte of the worker's answer: it is not, and the rest says why.
+pub(crate) const REFUSED: u8 = 2;
+/// Bytes of an answer, at most.
+pub(crate) const ANSWER_BYTES_MAX: usize = 512;

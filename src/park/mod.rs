@@ -1,0 +1,74 @@
+//! Sleeping until there is work, without losing a wake-up, whoever dies.
+//!
+//! One word in the parent's segment, which no worker can write, and on which every worker sleeps on a bit of its own: one
+//! system call wakes all of them, or one.
+//!
+//! ```text
+//! worker                                  parent
+//! e = epoch                               push hint
+//! look for work: none                     epoch += 1
+//! parked = 1                              fence(SeqCst)                       [F2]
+//! fence(SeqCst)                    [F1]   some worker parked: wake its bit
+//! look for work again: none
+//! sleep while epoch == e
+//! parked = 0
+//! ```
+//!
+//! Either the parent sees `parked`, or the worker's second look sees the hint: that is what the two fences order. A wake
+//! between the second look and the sleep has changed the epoch, and the sleep does not begin. A worker that is woken and dies leaves
+//! its hint in the ring, and its death wakes the supervisor; a sleeper that is killed leaves no trace in the kernel.
+
+#[cfg(all(test, loom))]
+mod model;
+mod spin;
+
+use std::num::NonZeroU32;
+
+pub(crate) use spin::Spin;
+
+use crate::control::parent::WakeWord;
+use crate::control::worker::WorkerSlot;
+use crate::sync::{Acquire, Relaxed, Release, SeqCst, fence};
+
+/// The bit that the worker in `slot` sleeps on; beyond 32 workers several share one.
+pub(crate) fn bit(slot: usize) -> NonZeroU32 {
+    NonZeroU32::new(1 << (slot % 32)).expect("a shift below 32 keeps the bit")
+}
+
+/// Worker: the value to compare with before the first look.
+pub(crate) fn prepare(wake: &WakeWord) -> u32 {
+    // Acquire: pairs with the Release in `announce`; the looks that follow see the hints of every announcement so far.
+    wake.epoch.load(Acquire)
+}
+
+/// Worker: says that it is about to sleep. To be followed by a second look, then by the sleep, then by [`woke`].
+pub(crate) fn park(slot: &WorkerSlot) {
+    // Relaxed: the fence orders it.
+    slot.parked.store(1, Relaxed);
+    // [F1] `parked` before the second look's loads of tails and states; pairs with F2.
+    fence(SeqCst);
+}
+
+/// Worker: awake again.
+pub(crate) fn woke(slot: &WorkerSlot) {
+    // Relaxed: a hint; too late a 0 costs the parent one system call.
+    slot.parked.store(0, Relaxed);
+}
+
+/// Parent, under its lock, after pushing hints: the bits to wake among `slots`, if any of them sleeps.
+pub(crate) fn announce<'a>(wake: &WakeWord, slots: impl Iterator<Item = (usize, &'a WorkerSlot)>) -> Option<NonZeroU32> {
+    // Relaxed load: the parent's lock orders its threads, and nobody else writes the word.
+    let epoch = wake.epoch.load(Relaxed);
+    // Release: pairs with `prepare`.
+    wake.epoch.store(epoch.wrapping_add(1), Release);
+    // [F2] tails and epoch before the loads of `parked`; pairs with F1.
+    fence(SeqCst);
+    let mut bits = 0;
+    for (index, slot) in slots {
+        // Relaxed: the fence orders it.
+        if slot.parked.load(Relaxed) != 0 {
+            bits |= bit(index).get();
+        }
+    }
+    NonZeroU32::new(bits)
+}

@@ -1,0 +1,155 @@
+//! Choices before a pool is built, and the building.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shmpool_kernels::Level;
+
+use super::{Backend, Pool};
+use crate::arena::{Arena, ArenaConfig};
+use crate::control::N_WORKERS_MAX;
+use crate::error::{Error, ErrorKind, Result};
+use crate::supervisor::{Shared, supervise};
+use crate::sync::AtomicU64;
+use crate::sys::process;
+use crate::worker;
+
+/// How long a worker may take from its spawn to its first word, unless the caller knows better.
+const START_WAIT: Duration = Duration::from_secs(30);
+/// How long an idle worker, and a waiting caller, may look again before it sleeps, where a CPU is left over.
+const SPIN: Duration = Duration::from_micros(50);
+
+/// Choices before a [`Pool`] is built: `Pool::builder().workers(8).build()?`.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Builder {
+    workers: Option<usize>,
+    capacity_bytes: Option<u64>,
+    huge_pages: bool,
+    arena: Option<Arena>,
+    level: Option<Level>,
+    start_wait: Option<Duration>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Builder::default()
+    }
+
+    /// Worker processes: at most 256. Unless said, one per usable CPU (affinity and cgroup quota).
+    ///
+    /// With 0 every verb runs in the calling process: for debuggers and coverage. A kernel that crashes then takes the program along.
+    pub fn workers(mut self, n: usize) -> Self {
+        self.workers = Some(n);
+        self
+    }
+
+    /// Size of the arena in bytes. It costs address space alone; memory is used as arrays are. Unless said, the machine's memory, or less
+    /// where a limit says so.
+    pub fn capacity_bytes(mut self, bytes: u64) -> Self {
+        self.capacity_bytes = Some(bytes);
+        self
+    }
+
+    /// Asks for huge pages. Whether the kernel grants them is its own affair: `pool.stats().arena.huge_pages` tells.
+    pub fn huge_pages(mut self, wanted: bool) -> Self {
+        self.huge_pages = wanted;
+        self
+    }
+
+    /// Uses an arena that exists, such as another pool's, so that arrays made there serve here. Overrides `capacity_bytes` and `huge_pages`.
+    pub fn arena(mut self, arena: &Arena) -> Self {
+        self.arena = Some(arena.clone());
+        self
+    }
+
+    /// The instruction set that kernels run with. Unless said, the best that this CPU has; results are the same bits with each.
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// How long a worker may take to start before it is killed and tried again; 30 s unless said.
+    pub fn start_timeout(mut self, wait: Duration) -> Self {
+        self.start_wait = Some(wait);
+        self
+    }
+
+    /// Starts the workers, and returns once all are live.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotInitialised`] if [`init`](crate::init) has not run; [`ErrorKind::InWorker`] inside a kernel;
+    /// [`ErrorKind::Option`] for a choice that means nothing; [`ErrorKind::WorkerStart`] if a worker did not become one;
+    /// [`ErrorKind::TooLarge`] or [`ErrorKind::Os`] if the arena could not be made.
+    pub fn build(self) -> Result<Pool> {
+        let n_workers = self.workers.unwrap_or_else(|| process::usable_cpus().min(N_WORKERS_MAX));
+        if n_workers > N_WORKERS_MAX {
+            let why = "is more than a pool can have: at most 256";
+            return Err(ErrorKind::Option { option: "workers", value: n_workers.to_string(), why }.into());
+        }
+        let level = self.level.unwrap_or_else(Level::detect);
+        if level > Level::detect() {
+            let why = "is not an instruction set that this CPU has";
+            return Err(ErrorKind::Option { option: "level", value: level.to_string(), why }.into());
+        }
+        if n_workers > 0 {
+            worker::require_init()?;
+        }
+        let arena = match self.arena {
+            Some(arena) => arena,
+            None => Arena::create(ArenaConfig {
+                capacity_bytes: self.capacity_bytes,
+                huge_pages: self.huge_pages,
+                ..ArenaConfig::default()
+            })?,
+        };
+        worker::install_hook();
+        let backend = match n_workers {
+            0 => Backend::Inline,
+            n => start(&arena, n, self.start_wait.unwrap_or(START_WAIT))?,
+        };
+        let (n_jobs, bytes_copied) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Pool { backend, arena, n_workers, level, n_jobs, bytes_copied })
+    }
+}
+
+/// Starts a supervisor and waits until its workers are live.
+fn start(arena: &Arena, n_workers: usize, start_wait: Duration) -> Result<Backend> {
+    // Looking again pays only while somebody would otherwise leave a CPU idle.
+    let spare = process::usable_cpus() > n_workers;
+    let spin = if spare { SPIN } else { Duration::ZERO };
+    let shared = Arc::new(Shared::new(arena.clone(), n_workers, spin, start_wait)?);
+    let supervisor = std::thread::Builder::new().name("shmpool-super".into()).spawn({
+        let shared = Arc::clone(&shared);
+        move || supervise(&shared)
+    });
+    let supervisor = supervisor.map_err(|error| Error::os("starting the supervisor thread", error))?;
+    let owner = std::process::id();
+    let backend = Backend::Processes { shared: Arc::clone(&shared), supervisor: Some(supervisor), owner, spin };
+    match wait_until_live(&shared) {
+        Ok(()) => Ok(backend),
+        Err(error) => {
+            shared.stop();
+            if let Backend::Processes { supervisor: Some(supervisor), .. } = backend {
+                let _ = supervisor.join();
+            }
+            Err(error)
+        }
+    }
+}
+
+fn wait_until_live(shared: &Shared) -> Result<()> {
+    let mut engine = shared.lock();
+    loop {
+        if let Some((slot, reason)) = engine.start_failure.take() {
+            return Err(ErrorKind::WorkerStart { slot, reason }.into());
+        }
+        if let Some(error) = engine.broken() {
+            return Err(error);
+        }
+        if engine.status.iter().all(|status| status.ready) {
+            return Ok(());
+        }
+        engine = shared.changed.wait(engine).unwrap_or_else(std::sync::PoisonError::into_inner);
+    }
+}

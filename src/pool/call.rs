@@ -1,0 +1,523 @@
+//! The verbs: each turns its arguments into a job, runs it, and turns what became of it into a result.
+
+use std::time::Instant;
+
+use bytemuck::{CheckedBitPattern, NoUninit, Pod};
+
+use super::executor::Report;
+use super::{ApplyKernel, Pool, Progress};
+use crate::array::{Array, Shape};
+use crate::control::parent::{POPULATE, STREAM};
+use crate::control::{MESSAGE_BYTES_MAX, N_OPERANDS, PARAMS_BYTES_MAX};
+use crate::error::{Error, ErrorKind, JobReport, Result};
+use crate::task::job::{self, JobArgs, JobSpec, Operand, Policy, code_of};
+use crate::task::kernel::Kernel;
+use crate::task::mirror::{Ended, Failure};
+use crate::task::verbs::{Combine, Fill, Fold, FromFn, Map, MapChunks, MapIndexed, MapWith, TryMap, Update, Zip2, Zip3, Zip4};
+
+/// Outputs from this size are written around the cache: they would not stay in it, and a line that is not read first saves a third of the
+/// traffic. Measured: `benches/RESULTS.md`.
+const STREAM_FROM_BYTES: u64 = 8 << 20;
+
+/// Elements of one block of [`Call::reduce`]. Part of its meaning: another number gives other last bits.
+const REDUCE_BLOCK: usize = 64 << 10;
+/// Accumulators that one task combines.
+const REDUCE_GROUP: usize = 1024;
+
+/// One call with options of its own, made by [`Pool::call`].
+///
+/// ```
+/// # shmpool::init();
+/// # let pool = shmpool::Pool::builder().workers(0).build()?;
+/// let xs = pool.array_from(&[1.0_f32, 4.0, 9.0])?;
+/// let ys = pool.call().grain(1).retries(5).map(&xs, |x| x.sqrt())?;
+/// assert_eq!(*ys, [1.0, 2.0, 3.0]);
+/// # Ok::<(), shmpool::Error>(())
+/// ```
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct Call<'a> {
+    pool: &'a Pool,
+    grain: Option<u64>,
+    retries: Option<u32>,
+    report: Report<'a>,
+}
+
+/// A failed [`Call::try_map`].
+#[derive(Debug, thiserror::Error)]
+pub enum TryMapError<E> {
+    /// The kernel returned an error: the one of the lowest index of all that there are.
+    #[error("element {index}: {error:?}")]
+    Element {
+        /// Index of the element, in row-major order.
+        index: usize,
+        /// What the kernel returned.
+        error: E,
+    },
+    /// The job failed otherwise.
+    #[error(transparent)]
+    Pool(#[from] Error),
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(pool: &'a Pool) -> Self {
+        Call { pool, grain: None, retries: None, report: None }
+    }
+
+    /// Elements of one task: what a death costs at most, what [`map_chunks`](Call::map_chunks) sees at once, and how finely work is
+    /// shared out. From 1. Unless said, up to 256 KiB of output, less for short arrays.
+    pub fn grain(mut self, elements: u64) -> Self {
+        self.grain = Some(elements);
+        self
+    }
+
+    /// How often a task that kills its worker is run again: 2 unless said, 0 for verbs whose kernel can read its output
+    /// ([`update`](Call::update), [`map_chunks`](Call::map_chunks)). A number above 0 for those says that running a task twice, the
+    /// first time perhaps halfway, does no harm. Kills from outside (SIGKILL, SIGTERM) have a budget of 16 of their own.
+    pub fn retries(mut self, n: u32) -> Self {
+        self.retries = Some(n);
+        self
+    }
+
+    /// Calls `report` in the calling thread now and then, some ten times a second, while the job runs.
+    pub fn progress(mut self, report: &'a dyn Fn(Progress)) -> Self {
+        self.report = Some(report);
+        self
+    }
+
+    /// `f(x)` for every element, into a new array of the same shape.
+    ///
+    /// # Errors
+    /// [`ErrorKind::KernelPanicked`] or [`ErrorKind::WorkerDied`], with a [`JobReport`] and the unfinished array
+    /// ([`Error::take_partial`]), if a task failed; all others are run to their end first. [`ErrorKind::TooLarge`] if there is no memory for the output.
+    /// [`ErrorKind::ForeignArray`] if `xs` is another pool's.
+    pub fn map<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
+    where
+        T: Pod,
+        U: Pod,
+        F: Fn(T) -> U + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        self.fill::<Fill<Map<F, T, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
+    }
+
+    /// `f(x)` for every element, into an array that exists.
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map), and [`ErrorKind::Shape`] if `out` has another shape than `xs`. What of `out` is done stands in the
+    /// error's [`JobReport`].
+    pub fn map_into<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
+    where
+        T: Pod,
+        U: Pod,
+        F: Fn(T) -> U + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        same_shape("out", out.shape(), xs.shape())?;
+        self.write::<Fill<Map<F, T, U>>, U>(out, &[self.input("xs", xs)?], &[], Policy::IDEMPOTENT)
+    }
+
+    /// `f(&params, x)` for every element, into a new array: for kernels that need more than their element.
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] beyond 4096 bytes of parameters.
+    pub fn map_with<P, T, U, F>(&self, xs: &Array<T>, params: P, f: F) -> Result<Array<U>>
+    where
+        P: Pod,
+        T: Pod,
+        U: Pod,
+        F: Fn(&P, T) -> U + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        const { assert!(align_of::<P>() <= 64, "parameters are aligned to 64 bytes at most") };
+        self.fill::<Fill<MapWith<F, P, T, U>>, U>(xs.shape(), &[self.input("xs", xs)?], bytemuck::bytes_of(&params))
+    }
+
+    /// `f(i, x)` for every element and its index in row-major order, into a new array.
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map).
+    pub fn map_indexed<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
+    where
+        T: Pod,
+        U: Pod,
+        F: Fn(usize, T) -> U + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        self.fill::<Fill<MapIndexed<F, T, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
+    }
+
+    /// `f(x)?` for every element, into a new array; or the first error by index, whatever order the tasks ran in.
+    ///
+    /// An error is plain bytes, up to 1000 of them: a number, or a `repr` enum with `bytemuck`'s `NoUninit` and `CheckedBitPattern`.
+    /// Tasks behind a known error are not begun.
+    ///
+    /// # Errors
+    /// [`TryMapError::Element`] with the kernel's own error; [`TryMapError::Pool`] as for [`map`](Call::map).
+    pub fn try_map<T, U, E, F>(&self, xs: &Array<T>, f: F) -> std::result::Result<Array<U>, TryMapError<E>>
+    where
+        T: Pod,
+        U: Pod,
+        E: NoUninit + CheckedBitPattern,
+        F: Fn(T) -> std::result::Result<U, E> + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        const { assert!(size_of::<E>() + 8 <= MESSAGE_BYTES_MAX, "an error of a kernel has at most 1000 bytes") };
+        let mut out = self.pool.arena.for_output(xs.shape())?;
+        let policy = Policy { first_error_wins: true, ..Policy::IDEMPOTENT };
+        let (job, ended) = self.start::<TryMap<F, T, U, E>, U>(&mut out, &[self.input("xs", xs)?], &[], policy)?;
+        match ended.failures.first_key_value() {
+            Some((_, Failure::Returned(bytes))) => {
+                let (index, error) = bytes.split_at_checked(8).unwrap_or_default();
+                let index = <[u8; 8]>::try_from(index).map_or(0, u64::from_ne_bytes) as usize;
+                match bytemuck::checked::try_pod_read_unaligned(error) {
+                    Ok(error) => Err(TryMapError::Element { index, error }),
+                    // No honest worker sends bytes that are no `E`.
+                    Err(_) => Err(Error::from(ErrorKind::ControlCorrupted { times: 1 }).into()),
+                }
+            }
+            _ => Ok(job.conclude_with(out, ended)?),
+        }
+    }
+
+    /// `f(&mut y)` for every element, in place.
+    ///
+    /// A task whose worker dies is not run again unless [`retries`](Call::retries) allows it: nobody knows how far it had come.
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map); the [`JobReport`] lists the ranges that are done.
+    pub fn update<T, F>(&self, ys: &mut Array<T>, f: F) -> Result<()>
+    where
+        T: Pod,
+        F: Fn(&mut T) + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        self.write::<Update<F, T>, T>(ys, &[], &[], Policy::ONCE)
+    }
+
+    /// `f(a, b)` for elements of the same index, into a new array: two to four inputs of one shape.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// let (xs, ys) = (pool.array_from(&[1, 2, 3])?, pool.array_from(&[10, 20, 30])?);
+    /// let sums = pool.zip_map((&xs, &ys), |x, y| x + y)?;
+    /// assert_eq!(*sums, [11, 22, 33]);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map), and [`ErrorKind::Shape`] if the inputs differ in shape.
+    pub fn zip_map<Z, U, F>(&self, inputs: Z, f: F) -> Result<Array<U>>
+    where
+        Z: ZipInputs<F, U>,
+        U: Pod,
+        F: Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        inputs.run(self)
+    }
+
+    /// `f([i, j, …])` for every index of a new array.
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map).
+    pub fn from_fn<U, F, const N: usize>(&self, shape: [usize; N], f: F) -> Result<Array<U>>
+    where
+        U: Pod,
+        F: Fn([usize; N]) -> U + Copy + Send + Sync + 'static,
+        Shape: From<[usize; N]>,
+    {
+        let _ = stateless(f);
+        self.fill::<FromFn<F, U, N>, U>(&shape, &[], &[])
+    }
+
+    /// `f(&xs[chunk], &mut out[chunk])` for chunks of [`grain`](Call::grain) elements, the last one shorter.
+    ///
+    /// The chunk that `f` writes holds whatever was there before. A task whose worker dies is not run again unless
+    /// [`retries`](Call::retries) allows it.
+    ///
+    /// # Errors
+    /// As for [`map_into`](Call::map_into); the [`JobReport`] lists the ranges that are done.
+    pub fn map_chunks<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
+    where
+        T: Pod,
+        U: Pod,
+        F: Fn(&[T], &mut [U]) + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        same_shape("out", out.shape(), xs.shape())?;
+        self.write::<MapChunks<F, T, U>, U>(out, &[self.input("xs", xs)?], &[], Policy::ONCE)
+    }
+
+    /// Folds all elements into one value: the same bits for any number of workers.
+    ///
+    /// Blocks of 64 Ki elements are folded by themselves, each round robin into 16 accumulators that start at `identity`; accumulators, then
+    /// blocks, are combined in a fixed tree. So `identity` must change nothing (0 for a sum), and `combine` be associative up to rounding.
+    /// [`grain`](Call::grain) has no say here.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// let xs = pool.array_from(&[1.5_f32, 2.5, 3.0])?;
+    /// let sum = pool.reduce(&xs, 0.0_f64, |sum, x| sum + f64::from(x), |a, b| a + b)?;
+    /// assert_eq!(sum, 7.0);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] if an accumulator has more than 4096 bytes.
+    pub fn reduce<T, A, F, G>(&self, xs: &Array<T>, identity: A, fold: F, combine: G) -> Result<A>
+    where
+        T: Pod,
+        A: Pod,
+        F: Fn(A, T) -> A + Copy + Send + Sync + 'static,
+        G: Fn(A, A) -> A + Copy + Send + Sync + 'static,
+    {
+        let _ = (stateless(fold), stateless(combine));
+        const { assert!(align_of::<A>() <= 64, "an accumulator is aligned to 64 bytes at most") };
+        if xs.is_empty() {
+            return Ok(identity);
+        }
+        let call = Call { grain: Some(1), ..*self };
+        let n_blocks = xs.len().div_ceil(REDUCE_BLOCK);
+        let mut accumulators = self.pool.arena.for_output::<A>([n_blocks])?;
+        let args = [xs.len() as u64, REDUCE_BLOCK as u64, 0, 0];
+        let identity = bytemuck::bytes_of(&identity);
+        call.fold_into::<Fold<F, G, T, A>, A>(&mut accumulators, args, self.input("xs", xs)?, identity)?;
+        while accumulators.len() > 1 {
+            let mut combined = self.pool.arena.for_output::<A>([accumulators.len().div_ceil(REDUCE_GROUP)])?;
+            let args = [accumulators.len() as u64, REDUCE_GROUP as u64, 0, 0];
+            call.fold_into::<Combine<G, A>, A>(&mut combined, args, operand(&accumulators), &[])?;
+            accumulators = combined;
+        }
+        Ok(accumulators[0])
+    }
+
+    /// Any kernel of [`crate::kernels`], or your own: an element kernel over an array, an image kernel or a chain over an image.
+    ///
+    /// An image has the shape `[height, width]` or `[height, width, channels]`. A chain means its steps one after the other, byte for
+    /// byte, but runs them tile by tile: nothing in between is ever as large as the image.
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map), and [`ErrorKind::Kernel`] if the kernel refuses the image or its own parameters.
+    pub fn apply<T, K, How>(&self, kernel: &K, input: &Array<T>) -> Result<Array<K::Out>>
+    where
+        T: Pod,
+        K: ApplyKernel<T, How>,
+    {
+        kernel.run(self, input)
+    }
+
+    /// Runs `K` into a new array.
+    pub(super) fn fill<K: Kernel, U: Pod>(&self, shape: &[usize], inputs: &[Operand], params: &[u8]) -> Result<Array<U>> {
+        let mut out = self.pool.arena.for_output(shape)?;
+        let (job, ended) = self.start::<K, U>(&mut out, inputs, params, Policy::IDEMPOTENT)?;
+        job.conclude_with(out, ended)
+    }
+
+    /// Runs `K` into an array that exists.
+    fn write<K: Kernel, U: Pod>(&self, out: &mut Array<U>, inputs: &[Operand], params: &[u8], policy: Policy) -> Result<()> {
+        self.input("out", out)?;
+        let (job, ended) = self.start::<K, U>(out, inputs, params, policy)?;
+        job.conclude(ended)
+    }
+
+    /// Runs `K` over a job whose elements are those of `out`.
+    fn start<K: Kernel, U: Pod>(
+        &self,
+        out: &mut Array<U>,
+        inputs: &[Operand],
+        params: &[u8],
+        policy: Policy,
+    ) -> Result<(Finished, Ended)> {
+        let n_elements = out.len() as u64;
+        let grain = self.grain_for(n_elements, size_of::<U>())?;
+        let mut shape = [1; 4];
+        for (word, &extent) in shape.iter_mut().zip(out.shape()) {
+            *word = extent as u64;
+        }
+        let flags = if out.block().len_bytes() >= STREAM_FROM_BYTES { STREAM } else { 0 };
+        self.start_with::<K, U>(out, JobShape { n_elements, grain, shape, flags }, inputs, params, policy)
+    }
+
+    /// Runs one half of a reduction: a task for each element of `out`, whatever the grain.
+    fn fold_into<K: Kernel, A: Pod>(&self, out: &mut Array<A>, shape: [u64; 4], input: Operand, params: &[u8]) -> Result<()> {
+        let job = JobShape { n_elements: out.len() as u64, grain: 1, shape, flags: 0 };
+        let (job, ended) = self.start_with::<K, A>(out, job, &[input], params, Policy::IDEMPOTENT)?;
+        job.conclude(ended)
+    }
+
+    /// Runs `K` over a job of any geometry.
+    pub(super) fn start_with<K: Kernel, U: Pod>(
+        &self,
+        out: &mut Array<U>,
+        job: JobShape,
+        inputs: &[Operand],
+        params: &[u8],
+        policy: Policy,
+    ) -> Result<(Finished, Ended)> {
+        if params.len() > PARAMS_BYTES_MAX {
+            return Err(ErrorKind::ParamsTooLarge { found_bytes: params.len(), max_bytes: PARAMS_BYTES_MAX }.into());
+        }
+        let mut operands = [Operand::default(); N_OPERANDS];
+        operands[..inputs.len()].copy_from_slice(inputs);
+        operands[N_OPERANDS - 1] = operand(out);
+        let JobShape { n_elements, grain, shape, flags } = job;
+        let flags = if out.block().is_warm() { flags } else { flags | POPULATE };
+        let spec = JobSpec {
+            code: code_of::<K>(self.pool.level)?,
+            args: JobArgs { n_elements, grain, shape, operands, flags },
+            n_tasks: job::n_tasks(n_elements, grain)?,
+            params,
+            policy: self.policy(policy),
+        };
+        let started = Instant::now();
+        let ended = self.pool.run(&spec, self.report)?;
+        Ok((Finished { started, n_elements, grain }, ended))
+    }
+
+    fn grain_for(&self, n_elements: u64, element_bytes: usize) -> Result<u64> {
+        match self.grain {
+            Some(0) => {
+                let why = "elements in a task: at least 1";
+                Err(ErrorKind::Option { option: "grain", value: "0".to_owned(), why }.into())
+            }
+            Some(grain) => Ok(grain),
+            None => Ok(job::grain(n_elements, element_bytes, self.pool.n_workers)),
+        }
+    }
+
+    fn policy(&self, policy: Policy) -> Policy {
+        match self.retries {
+            None => policy,
+            Some(0) => Policy { faults_max: 1, kills_max: 1, ..policy },
+            Some(n) => Policy { faults_max: n.saturating_add(1), kills_max: Policy::IDEMPOTENT.kills_max, ..policy },
+        }
+    }
+
+    /// The operand of an array that must be this pool's.
+    pub(super) fn input<T: Pod>(&self, what: &'static str, array: &Array<T>) -> Result<Operand> {
+        if !array.arena().same(&self.pool.arena) {
+            return Err(ErrorKind::ForeignArray { what }.into());
+        }
+        Ok(operand(array))
+    }
+
+    pub(super) fn pool(&self) -> &'a Pool {
+        self.pool
+    }
+}
+
+/// The geometry of a job.
+pub(super) struct JobShape {
+    pub(super) n_elements: u64,
+    pub(super) grain: u64,
+    pub(super) shape: [u64; 4],
+    pub(super) flags: u32,
+}
+
+/// What is needed to speak about a job that has ended.
+pub(super) struct Finished {
+    started: Instant,
+    n_elements: u64,
+    grain: u64,
+}
+
+impl Finished {
+    /// The job's result: nothing, or the error of its first failed task, with a report.
+    pub(super) fn conclude(&self, ended: Ended) -> Result<()> {
+        let elements = |start: u64, end: u64| start * self.grain..(end.saturating_mul(self.grain)).min(self.n_elements);
+        let describe = |(task, failure): (u32, Failure)| {
+            let elements = elements(task.into(), u64::from(task) + 1);
+            match failure {
+                Failure::Panicked { message, location } => ErrorKind::KernelPanicked { task, elements, message, location },
+                Failure::Died(deaths) => ErrorKind::WorkerDied { task, elements, deaths },
+                Failure::Interrupted => ErrorKind::Interrupted { task, elements },
+                // Only `try_map` has kernels that return errors, and it has looked at the first one already.
+                Failure::Returned(_) => ErrorKind::Interrupted { task, elements },
+            }
+        };
+        let mut failures = ended.failures.into_iter().map(describe);
+        let Some(first) = failures.next() else {
+            return Ok(());
+        };
+        let report = JobReport {
+            n_tasks: ended.n_tasks,
+            failures: failures.collect(),
+            n_failed: ended.n_failed,
+            done: ended.done.into_iter().map(|(start, end)| elements(start, end)).collect(),
+            elapsed: self.started.elapsed(),
+        };
+        Err(Error::from(first).with_report(report))
+    }
+
+    /// The job's result: its output, or an error that carries what there is of it.
+    pub(super) fn conclude_with<U: Pod>(&self, out: Array<U>, ended: Ended) -> Result<Array<U>> {
+        match self.conclude(ended) {
+            Ok(()) => Ok(out),
+            Err(error) => Err(error.with_partial(out)),
+        }
+    }
+}
+
+/// Two to four arrays that [`Call::zip_map`] can run `F` over.
+pub trait ZipInputs<F, U: Pod>: sealed::Sealed {
+    #[doc(hidden)]
+    fn run(self, call: &Call<'_>) -> Result<Array<U>>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! zip_inputs {
+    ($kernel:ident, $first:ident $(, $rest:ident)*) => {
+        impl<$first $(, $rest)*> sealed::Sealed for (&Array<$first>, $(&Array<$rest>),*) {}
+
+        impl<Func, Out, $first, $($rest),*> ZipInputs<Func, Out> for (&Array<$first>, $(&Array<$rest>),*)
+        where
+            Func: Fn($first, $($rest),*) -> Out + Copy + Send + Sync + 'static,
+            Out: Pod,
+            $first: Pod,
+            $($rest: Pod,)*
+        {
+            #[allow(non_snake_case)]
+            fn run(self, call: &Call<'_>) -> Result<Array<Out>> {
+                let ($first, $($rest),*) = self;
+                $(same_shape("input of zip_map", $rest.shape(), $first.shape())?;)*
+                let inputs = [call.input("input", $first)?, $(call.input("input", $rest)?),*];
+                call.fill::<Fill<$kernel<Func, $first, $($rest,)* Out>>, Out>($first.shape(), &inputs, &[])
+            }
+        }
+    };
+}
+
+zip_inputs!(Zip2, A, B);
+zip_inputs!(Zip3, A, B, C);
+zip_inputs!(Zip4, A, B, C, D);
+
+/// Refuses closures that capture: worker processes could not see what they hold.
+const fn stateless<F: Copy>(f: F) -> F {
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "a kernel captures variables, which worker processes cannot see: \
+             pass them as parameters, `pool.map_with(&xs, params, |params, x| …)`; \
+             a function pointer is refused for the same reason, pass the function itself"
+        );
+    }
+    f
+}
+
+fn same_shape(what: &'static str, found: &[usize], wanted: &[usize]) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(ErrorKind::Shape { what, found: found.to_vec(), wanted: wanted.to_vec() }.into())
+}
+
+/// Where an array lies.
+pub(super) fn operand<T: Pod>(array: &Array<T>) -> Operand {
+    Operand { offset: array.block().offset(), bytes: array.block().len_bytes() }
+}

@@ -1,0 +1,174 @@
+//! Runs one job from the calling thread: opens it, wakes workers, sleeps until the table says that it is complete.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::Progress;
+use crate::error::{Error, ErrorKind, Result};
+use crate::park::Spin;
+use crate::supervisor::{Engine, Shared};
+use crate::sync::Acquire;
+use crate::sys::futex;
+use crate::task::job::JobSpec;
+use crate::task::mirror::Ended;
+
+/// The first sleep of a caller, and the last: it looks at the table at least this often.
+const TICK_MIN: Duration = Duration::from_millis(10);
+const TICK_MAX: Duration = Duration::from_millis(100);
+/// How often the worker-written segment may be replaced under one job.
+const REPLACED_MAX: u32 = 3;
+
+/// Called with what is done while a job runs.
+pub(crate) type Report<'a> = Option<&'a dyn Fn(Progress)>;
+
+/// Runs a job to its end. When this returns, no worker touches the job's arrays any more.
+pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: Report<'_>) -> Result<Ended> {
+    let index = open(shared, spec)?;
+    let mut wait = Wait { tick: TICK_MIN, n_done: 0, panic: None, spin: Spin::new(spin) };
+    loop {
+        let mut engine = shared.lock();
+        let workers = Arc::clone(&engine.workers);
+        let completed = &workers.get().jobs[index].completed;
+        // Acquire: before the look at the table. A lease that ends after the look has changed the word, and the sleep below
+        // does not begin.
+        let seen = completed.load(Acquire);
+        if let Some(ended) = look(shared, &mut engine, index) {
+            drop(engine);
+            shared.changed.notify_one(); // a slot is free
+            if let Some(panic) = wait.panic {
+                resume_unwind(panic);
+            }
+            return ended;
+        }
+        drop(engine);
+        let changed = || (completed.load(Acquire) != seen).then_some(());
+        if wait.spin.until(changed).is_none() {
+            let start = Instant::now();
+            futex::wait(completed, seen, futex::ANY, Some(wait.tick));
+            if start.elapsed() >= wait.tick {
+                wait.timed_out(shared, index);
+            }
+        }
+        if let Some(report) = report {
+            wait.report(shared, index, report);
+        }
+    }
+}
+
+/// Waits for a slot and offers the job's leases.
+fn open(shared: &Shared, spec: &JobSpec<'_>) -> Result<usize> {
+    let mut engine = shared.lock();
+    loop {
+        if let Some(error) = engine.broken() {
+            return Err(error);
+        }
+        if !engine.is_corrupt() {
+            let (mirror, control) = engine.split(shared.parent.get());
+            if let Some((index, offered)) = mirror.open(control, spec) {
+                if let Err(corrupt) = offered {
+                    shared.report_corrupt(&mut engine, corrupt);
+                }
+                shared.announce(&engine, false);
+                return Ok(index);
+            }
+        }
+        engine = wait_for_change(shared, engine);
+    }
+}
+
+fn wait_for_change<'a>(shared: &'a Shared, engine: MutexGuard<'a, Engine>) -> MutexGuard<'a, Engine> {
+    match shared.changed.wait_timeout(engine, TICK_MAX) {
+        Ok((engine, _)) => engine,
+        Err(poisoned) => poisoned.into_inner().0,
+    }
+}
+
+/// Accounts for what has ended; the job's end if that was all.
+fn look(shared: &Shared, engine: &mut Engine, index: usize) -> Option<Result<Ended>> {
+    let broken = engine.broken();
+    let corrupt = engine.is_corrupt();
+    let (mirror, control) = engine.split(shared.parent.get());
+    if let Some(error) = broken {
+        // The supervisor has reaped every worker: nobody runs our leases any more.
+        drop(mirror.abandon(control, index));
+        return Some(Err(error));
+    }
+    if corrupt {
+        return None; // nothing in the table is to be believed until the supervisor has replaced it
+    }
+    let times = mirror.job(index).n_replaced;
+    if times >= REPLACED_MAX {
+        mirror.cancel(control, index);
+    }
+    match mirror.account(control, index) {
+        Ok(false) => {
+            // What a failure has left over may have been offered anew.
+            if mirror.take_offered() {
+                shared.announce(engine, false);
+            }
+            None
+        }
+        Ok(true) if times >= REPLACED_MAX => {
+            drop(mirror.close(index));
+            Some(Err(ErrorKind::ControlCorrupted { times }.into()))
+        }
+        Ok(true) => Some(Ok(mirror.close(index))),
+        Err(reason) => {
+            shared.report_corrupt(engine, reason);
+            None
+        }
+    }
+}
+
+/// One caller's patience.
+struct Wait {
+    tick: Duration,
+    n_done: u64,
+    panic: Option<Box<dyn std::any::Any + Send>>,
+    spin: Spin,
+}
+
+impl Wait {
+    /// Nothing came for a tick. If nothing was done either, a wake-up may have been lost with a worker: wake them all.
+    fn timed_out(&mut self, shared: &Shared, index: usize) {
+        let mut engine = shared.lock();
+        let (mirror, control) = engine.split(shared.parent.get());
+        let n_done = mirror.n_done(control, index);
+        if n_done == self.n_done {
+            if let Err(corrupt) = mirror.repush_passed(control, index) {
+                shared.report_corrupt(&mut engine, corrupt);
+            }
+            shared.announce(&engine, true);
+            self.tick = (self.tick * 2).min(TICK_MAX);
+        } else {
+            self.tick = TICK_MIN;
+        }
+        self.n_done = n_done;
+    }
+
+    /// Tells the caller's own code how far the job is. Should it panic, the job is cancelled first: its arrays are borrowed until
+    /// no worker runs it.
+    fn report(&mut self, shared: &Shared, index: usize, report: &dyn Fn(Progress)) {
+        if self.panic.is_some() {
+            return;
+        }
+        let progress = {
+            let mut engine = shared.lock();
+            let (mirror, control) = engine.split(shared.parent.get());
+            Progress { n_done: mirror.n_done(control, index), n_tasks: mirror.job(index).n_tasks().into() }
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| report(progress))) {
+            self.panic = Some(panic);
+            let mut engine = shared.lock();
+            let (mirror, control) = engine.split(shared.parent.get());
+            mirror.cancel(control, index);
+        }
+    }
+}
+
+/// The error of a pool that was forked along.
+pub(crate) fn check_owner(owner: u32) -> Result<()> {
+    let child = std::process::id();
+    if child == owner { Ok(()) } else { Err(Error::from(ErrorKind::ForkedChild { owner, child })) }
+}

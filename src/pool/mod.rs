@@ -1,0 +1,374 @@
+//! What users hold: the pool and its verbs.
+
+mod apply;
+mod builder;
+mod call;
+mod executor;
+mod inline;
+
+pub use apply::{ApplyKernel, ByElement, ByTile, Chained};
+pub use builder::Builder;
+pub use call::{Call, TryMapError, ZipInputs};
+
+use std::io::Read;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytemuck::{CheckedBitPattern, NoUninit, Pod};
+use shmpool_kernels::Level;
+
+use crate::arena::{Arena, ArenaStats};
+use crate::array::{Array, Shape};
+use crate::error::Result;
+use crate::supervisor::Shared;
+use crate::sync::{AtomicU64, Relaxed};
+use crate::task::job::JobSpec;
+use crate::task::mirror::Ended;
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Tasks that are done.
+    pub n_done: u64,
+    /// Tasks in all.
+    pub n_tasks: u64,
+}
+
+/// What a pool has done and holds.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Workers that are live now.
+    pub n_workers: usize,
+    /// Jobs that have ended, failed ones too.
+    pub n_jobs: u64,
+    /// Workers that have died, of whatever cause.
+    pub n_deaths: u64,
+    /// Bytes copied into the arena by `array_from` and its like. Jobs copy none.
+    pub bytes_copied: u64,
+    /// The arena.
+    pub arena: ArenaStats,
+    /// The instruction set that kernels run with.
+    pub level: Level,
+}
+
+/// A process pool whose workers share memory.
+///
+/// Its verbs run a kernel over whole [`Array`]s in worker processes, and return when all of it is done. Nothing is
+/// serialised: workers read and write the arrays where they are. A worker may die at any instruction: it is replaced, and what it had not
+/// finished runs again, or fails with an error that says how the worker died.
+///
+/// The pool can be shared between threads (`&Pool`); jobs of several threads run side by side. Dropping it ends the workers.
+///
+/// # Kernels
+/// A kernel is a function, or a closure that captures nothing: workers are separate processes, and find it by its place in the executable.
+/// What it needs beside its element travels as parameters ([`map_with`](Pool::map_with)). Statics, thread-locals and the environment are
+/// the worker's own: what `main` has set up after [`init`](crate::init) is not there.
+///
+/// ```compile_fail
+/// # shmpool::init();
+/// # let pool = shmpool::Pool::builder().workers(0).build().unwrap();
+/// # let xs = pool.zeros::<f32>(10).unwrap();
+/// let gain = 2.0;
+/// let ys = pool.map(&xs, move |x| x * gain); // error: a kernel captures variables … pass them as parameters
+/// ```
+///
+/// ```
+/// # shmpool::init();
+/// # let pool = shmpool::Pool::builder().workers(0).build()?;
+/// # let xs = pool.array_from(&[1.0_f32, 2.0])?;
+/// let gain = 2.0_f32;
+/// let ys = pool.map_with(&xs, gain, |gain, x| x * gain)?;
+/// assert_eq!(*ys, [2.0, 4.0]);
+/// # Ok::<(), shmpool::Error>(())
+/// ```
+///
+/// # What a call costs
+/// A few microseconds. Elements are cut into tasks of at most 256 KiB of output, tasks into leases, one worker's part of an array after the other; see
+/// [`Call::grain`]. Closures are compiled for the CPU's instruction set as well as for the baseline, so that simple ones vectorise; one of more than
+/// about a hundred operations is no longer inlined and loses that, an `#[inline(always)]` method of an [`ElementKernel`](crate::kernels::ElementKernel) does not.
+pub struct Pool {
+    backend: Backend,
+    arena: Arena,
+    n_workers: usize,
+    level: Level,
+    n_jobs: AtomicU64,
+    bytes_copied: AtomicU64,
+}
+
+enum Backend {
+    Processes {
+        shared: Arc<Shared>,
+        supervisor: Option<JoinHandle<()>>,
+        /// The process that built the pool: a forked child must not use it.
+        owner: u32,
+        spin: Duration,
+    },
+    /// `workers(0)`: everything runs in the calling process.
+    Inline,
+}
+
+impl Pool {
+    /// A pool of one worker per usable CPU, with an arena as large as the machine's memory.
+    ///
+    /// # Errors
+    /// As for [`Builder::build`].
+    pub fn new() -> Result<Self> {
+        Pool::builder().build()
+    }
+
+    /// Choices before the pool is built.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// One call with options of its own: `pool.call().grain(4096).map(&xs, f)`.
+    pub fn call(&self) -> Call<'_> {
+        Call::new(self)
+    }
+
+    /// Where this pool's arrays lie. Another pool built over it can use them too.
+    pub fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// Workers that the pool was built with; 0 if it runs everything in the calling process.
+    pub fn n_workers(&self) -> usize {
+        self.n_workers
+    }
+
+    /// The processes of the live workers.
+    pub fn worker_pids(&self) -> Vec<u32> {
+        match &self.backend {
+            Backend::Processes { shared, .. } => {
+                shared.lock().status.iter().filter(|status| status.ready).filter_map(|status| status.pid).collect()
+            }
+            Backend::Inline => Vec::new(),
+        }
+    }
+
+    /// What the pool has done and holds.
+    pub fn stats(&self) -> Stats {
+        let n_deaths = match &self.backend {
+            Backend::Processes { shared, .. } => shared.lock().n_deaths,
+            Backend::Inline => 0,
+        };
+        Stats {
+            n_workers: self.worker_pids().len(),
+            n_jobs: self.n_jobs.load(Relaxed),
+            n_deaths,
+            bytes_copied: self.bytes_copied.load(Relaxed),
+            arena: self.arena.stats(),
+            level: self.level,
+        }
+    }
+
+    /// Gives the memory of dropped arrays back to the system at once; how many bytes.
+    ///
+    /// It is kept for a while otherwise, since the next array of that size then costs no page faults.
+    pub fn trim(&self) -> u64 {
+        self.arena.trim()
+    }
+
+    fn run(&self, spec: &JobSpec<'_>, report: executor::Report<'_>) -> Result<Ended> {
+        let ended = match &self.backend {
+            Backend::Processes { shared, owner, spin, .. } => {
+                executor::check_owner(*owner)?;
+                executor::run(shared, spec, *spin, report)
+            }
+            Backend::Inline => Ok(inline::run(&self.arena, spec, report)),
+        };
+        self.n_jobs.fetch_add(1, Relaxed);
+        ended
+    }
+
+    /// Counts what was copied to make `array`.
+    fn copied<T: Pod>(&self, array: Array<T>) -> Array<T> {
+        self.bytes_copied.fetch_add(size_of_val(array.as_slice()) as u64, Relaxed);
+        array
+    }
+}
+
+/// Arrays.
+impl Pool {
+    /// A one-dimensional array with a copy of `elements`: the one copy that they need.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the memory is not there.
+    pub fn array_from<T: Pod>(&self, elements: &[T]) -> Result<Array<T>> {
+        Ok(self.copied(self.arena.array_from(elements)?))
+    }
+
+    /// An array of any shape with a copy of `elements`, in row-major order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if their number is not the shape's; `TooLarge` if the memory is not there.
+    pub fn array_from_shape<T: Pod>(&self, shape: impl Into<Shape>, elements: &[T]) -> Result<Array<T>> {
+        Ok(self.copied(self.arena.array_from_shape(shape, elements)?))
+    }
+
+    /// An array made in this process, element by element: `f` may capture, unlike a kernel. See [`from_fn`](Pool::from_fn) for workers.
+    ///
+    /// # Errors
+    /// `TooLarge` if the memory is not there.
+    pub fn array_with<T: Pod, const N: usize>(&self, shape: [usize; N], f: impl FnMut([usize; N]) -> T) -> Result<Array<T>>
+    where
+        Shape: From<[usize; N]>,
+    {
+        self.arena.array_with(shape, f)
+    }
+
+    /// An array of zeros. Costs no time in proportion to its size, as long as its pages are new.
+    ///
+    /// # Errors
+    /// `TooLarge` if the memory is not there.
+    pub fn zeros<T: Pod>(&self, shape: impl Into<Shape>) -> Result<Array<T>> {
+        self.arena.zeros(shape)
+    }
+
+    /// An array whose bytes come straight from `reader`, without a buffer in between.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`](crate::ErrorKind::Os) if it ends early or fails; `TooLarge` if the memory is not there.
+    pub fn array_from_reader<T: Pod>(&self, shape: impl Into<Shape>, reader: &mut impl Read) -> Result<Array<T>> {
+        Ok(self.copied(self.arena.array_from_reader(shape, reader)?))
+    }
+}
+
+/// Verbs. Each is [`call`](Pool::call) with the options that fit most.
+impl Pool {
+    /// See [`Call::map`].
+    pub fn map<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
+    where
+        T: Pod,
+        U: Pod,
+        F: Fn(T) -> U + Copy + Send + Sync + 'static,
+    {
+        self.call().map(xs, f)
+    }
+
+    /// See [`Call::map_into`].
+    pub fn map_into<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
+    where
+        T: Pod,
+        U: Pod,
+        F: Fn(T) -> U + Copy + Send + Sync + 'static,
+    {
+        self.call().map_into(xs, out, f)
+    }
+
+    /// See [`Call::map_with`].
+    pub fn map_with<P, T, U, F>(&self, xs: &Array<T>, params: P, f: F) -> Result<Array<U>>
+    where
+        P: Pod,
+        T: Pod,
+        U: Pod,
+        F: Fn(&P, T) -> U + Copy + Send + Sync + 'static,
+    {
+        self.call().map_with(xs, params, f)
+    }
+
+    /// See [`Call::map_indexed`].
+    pub fn map_indexed<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
+    where
+        T: Pod,
+        U: Pod,
+        F: Fn(usize, T) -> U + Copy + Send + Sync + 'static,
+    {
+        self.call().map_indexed(xs, f)
+    }
+
+    /// See [`Call::try_map`].
+    pub fn try_map<T, U, E, F>(&self, xs: &Array<T>, f: F) -> std::result::Result<Array<U>, TryMapError<E>>
+    where
+        T: Pod,
+        U: Pod,
+        E: NoUninit + CheckedBitPattern,
+        F: Fn(T) -> std::result::Result<U, E> + Copy + Send + Sync + 'static,
+    {
+        self.call().try_map(xs, f)
+    }
+
+    /// See [`Call::update`].
+    pub fn update<T, F>(&self, ys: &mut Array<T>, f: F) -> Result<()>
+    where
+        T: Pod,
+        F: Fn(&mut T) + Copy + Send + Sync + 'static,
+    {
+        self.call().update(ys, f)
+    }
+
+    /// See [`Call::zip_map`].
+    pub fn zip_map<Z, U, F>(&self, inputs: Z, f: F) -> Result<Array<U>>
+    where
+        Z: ZipInputs<F, U>,
+        U: Pod,
+        F: Copy + Send + Sync + 'static,
+    {
+        self.call().zip_map(inputs, f)
+    }
+
+    /// See [`Call::from_fn`].
+    pub fn from_fn<U, F, const N: usize>(&self, shape: [usize; N], f: F) -> Result<Array<U>>
+    where
+        U: Pod,
+        F: Fn([usize; N]) -> U + Copy + Send + Sync + 'static,
+        Shape: From<[usize; N]>,
+    {
+        self.call().from_fn(shape, f)
+    }
+
+    /// See [`Call::map_chunks`].
+    pub fn map_chunks<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
+    where
+        T: Pod,
+        U: Pod,
+        F: Fn(&[T], &mut [U]) + Copy + Send + Sync + 'static,
+    {
+        self.call().map_chunks(xs, out, f)
+    }
+
+    /// See [`Call::reduce`].
+    pub fn reduce<T, A, F, G>(&self, xs: &Array<T>, identity: A, fold: F, combine: G) -> Result<A>
+    where
+        T: Pod,
+        A: Pod,
+        F: Fn(A, T) -> A + Copy + Send + Sync + 'static,
+        G: Fn(A, A) -> A + Copy + Send + Sync + 'static,
+    {
+        self.call().reduce(xs, identity, fold, combine)
+    }
+
+    /// See [`Call::apply`].
+    pub fn apply<T, K, How>(&self, kernel: &K, input: &Array<T>) -> Result<Array<K::Out>>
+    where
+        T: Pod,
+        K: ApplyKernel<T, How>,
+    {
+        self.call().apply(kernel, input)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Backend::Processes { shared, supervisor, owner, .. } = &mut self.backend {
+            if std::process::id() != *owner {
+                // A forked child's copy: the workers and the supervisor are our parent's.
+                std::mem::forget(supervisor.take());
+                return;
+            }
+            shared.stop();
+            if let Some(supervisor) = supervisor.take() {
+                // It has ended every worker, or has said why not; its own panics it has caught.
+                let _ = supervisor.join();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("n_workers", &self.n_workers).field("level", &self.level).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,336 @@
+//! The workers' processes: spawn, handshake, death, respawn.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Ready;
+use super::shared::{Shared, create_workers_segment};
+use crate::control::handshake::{ANSWER_BYTES_MAX, READY, VARIABLE, Welcome};
+use crate::error::{Death, ExitReason};
+use crate::sync::Relaxed;
+use crate::sys::process::{self, Child, ExecutableId};
+use crate::sys::socket;
+use crate::task::kernel::probe;
+use crate::task::mirror::Corrupt;
+
+/// Deaths in a row, beyond one a worker, that nothing came of before the pool gives up.
+const IN_VAIN_MAX: u32 = 10;
+/// After a SIGTERM the whole group is probably ending: no hurry to replace.
+const AFTER_SIGTERM: Duration = Duration::from_millis(200);
+
+/// One slot.
+pub(super) struct Member {
+    incarnation: u16,
+    state: State,
+}
+
+enum State {
+    /// No process; the next one at this time.
+    Down { next: Instant },
+    Starting { child: Child, socket: OwnedFd, deadline: Instant },
+    Live { child: Child, socket: Option<OwnedFd> },
+}
+
+impl Member {
+    /// The control socket, while anything may come from it, and the pidfd.
+    pub(super) fn descriptors(&self) -> Option<(Option<BorrowedFd<'_>>, BorrowedFd<'_>)> {
+        match &self.state {
+            State::Down { .. } => None,
+            State::Starting { child, socket, .. } => Some((Some(socket.as_fd()), child.pidfd())),
+            State::Live { child, socket } => Some((socket.as_ref().map(AsFd::as_fd), child.pidfd())),
+        }
+    }
+
+    fn child(&self) -> Option<&Child> {
+        match &self.state {
+            State::Down { .. } => None,
+            State::Starting { child, .. } | State::Live { child, .. } => Some(child),
+        }
+    }
+}
+
+/// All slots of a pool.
+pub(super) struct Members {
+    shared: Arc<Shared>,
+    members: Vec<Member>,
+    executable: io::Result<ExecutableId>,
+    /// Deaths since a task was last finished or blamed.
+    n_in_vain: u32,
+    n_finished: u64,
+}
+
+impl Members {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let now = Instant::now();
+        let member = |_| Member { incarnation: 0, state: State::Down { next: now } };
+        Members {
+            shared: Arc::clone(shared),
+            members: (0..shared.n_workers).map(member).collect(),
+            executable: process::executable_id(),
+            n_in_vain: 0,
+            n_finished: 0,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter()
+    }
+
+    /// When something is to be done even if nothing happens.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let deadline = |member: &Member| match &member.state {
+            State::Down { next } => Some(*next),
+            State::Starting { deadline, .. } => Some(*deadline),
+            State::Live { .. } => None,
+        };
+        self.members.iter().filter_map(deadline).min()
+    }
+
+    /// Starts a process in every slot whose time has come.
+    pub(super) fn spawn_due(&mut self, now: Instant) {
+        for slot in 0..self.members.len() {
+            match &self.members[slot].state {
+                State::Down { next } if *next <= now => self.spawn(slot),
+                State::Starting { child, deadline, .. } if *deadline <= now => {
+                    tracing::warn!(slot, pid = child.pid, "worker did not answer in time");
+                    child.kill(); // its death is handled like any other
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Deals with what the wait has shown.
+    pub(super) fn handle(&mut self, ready: &[Ready]) {
+        for (slot, ready) in ready.iter().enumerate() {
+            if ready.socket {
+                self.answer(slot);
+            }
+            if ready.ended {
+                self.reap(slot);
+            }
+        }
+    }
+
+    pub(super) fn kill_all(&self) {
+        for child in self.members.iter().filter_map(Member::child) {
+            child.kill();
+        }
+    }
+
+    /// Waits until every process is gone; false if one is not within `wait`.
+    pub(super) fn reap_all(&mut self, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        for member in &mut self.members {
+            let Some(child) = member.child() else { continue };
+            while child.try_reap().is_none() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    tracing::error!(pid = child.pid, "killed worker does not end");
+                    return false;
+                }
+                let _ = socket::wait_readable(child.pidfd(), left);
+            }
+            member.state = State::Down { next: Instant::now() };
+        }
+        let mut engine = self.shared.lock();
+        engine.status.fill(Default::default());
+        true
+    }
+
+    /// Lets the workers end by themselves, then sees to it.
+    pub(super) fn end(&mut self, grace: Duration, wait: Duration) {
+        for member in &mut self.members {
+            if let State::Starting { child, .. } = &member.state {
+                child.kill();
+            }
+        }
+        if !self.reap_all(grace) {
+            self.kill_all();
+            self.reap_all(wait);
+        }
+    }
+
+    /// A worker wrote what none may write. Which one cannot be known: all are replaced, with a fresh segment.
+    pub(super) fn start_over(&mut self, corrupt: &Corrupt, wait: Duration) {
+        tracing::warn!(reason = %corrupt.0, "worker-written control segment is corrupt: replacing all workers");
+        self.kill_all();
+        if !self.reap_all(wait) {
+            // Whoever does not die may still write: nothing is safe to hand out again.
+            return self.shared.break_down("a corrupting worker could not be killed".to_owned());
+        }
+        let fresh = match create_workers_segment() {
+            Ok(fresh) => Arc::new(fresh),
+            Err(error) => return self.shared.break_down(format!("no fresh control segment: {error}")),
+        };
+        let mut engine = self.shared.lock();
+        self.shared.wake_callers(&engine); // off the old segment's words
+        engine.workers = fresh;
+        let (mirror, control) = engine.split(self.shared.parent.get());
+        if let Err(corrupt) = mirror.replace_workers_segment(control) {
+            // Impossible with no worker alive.
+            drop(engine);
+            return self.shared.break_down(corrupt.0);
+        }
+        engine.n_deaths += self.members.len() as u64;
+    }
+
+    fn spawn(&mut self, slot: usize) {
+        let member = &mut self.members[slot];
+        member.incarnation = member.incarnation.wrapping_add(1);
+        match start(&self.shared, &self.executable, slot, member.incarnation) {
+            Ok((child, socket)) => {
+                let deadline = Instant::now() + self.shared.start_wait;
+                self.shared.lock().status[slot].pid = Some(child.pid);
+                member.state = State::Starting { child, socket, deadline };
+            }
+            Err(reason) => {
+                tracing::warn!(slot, %reason, "worker could not be spawned");
+                self.failed_to_start(slot, reason);
+            }
+        }
+    }
+
+    /// Reads what a worker says; a live one has nothing to say but that it is gone.
+    fn answer(&mut self, slot: usize) {
+        let member = &mut self.members[slot];
+        match std::mem::replace(&mut member.state, State::Down { next: Instant::now() }) {
+            State::Starting { child, socket, deadline } => {
+                let mut answer = [0; ANSWER_BYTES_MAX];
+                let received = socket::receive(&socket, &mut answer);
+                let text = match &received {
+                    Ok(received) => &answer[..received.n_bytes],
+                    Err(_) => &[],
+                };
+                let sender = received.as_ref().ok().and_then(|received| received.sender);
+                match text.split_first() {
+                    // The number that we hold must be the process that speaks: a host that reaps everybody's children may have let
+                    // it be reused before we could open it.
+                    Some((&READY, _)) if sender == Some(child.pid) => {
+                        member.state = State::Live { child, socket: Some(socket) };
+                        self.shared.lock().status[slot].ready = true;
+                        self.shared.changed.notify_all();
+                    }
+                    Some((_, reason)) if !reason.is_empty() => {
+                        let reason = String::from_utf8_lossy(reason).into_owned();
+                        child.kill();
+                        member.state = State::Live { child, socket: None };
+                        self.note_start_failure(slot, reason);
+                    }
+                    // Gone before it said anything: its death will tell more.
+                    _ => member.state = State::Starting { child, socket, deadline },
+                }
+                if let State::Starting { child, .. } = &member.state {
+                    child.kill();
+                }
+            }
+            State::Live { child, socket } => {
+                // A worker that has closed its socket (the task called exec, or closed every descriptor) is no worker any more.
+                drop(socket);
+                child.kill();
+                member.state = State::Live { child, socket: None };
+            }
+            down @ State::Down { .. } => member.state = down,
+        }
+    }
+
+    /// The kernel says that a worker has ended: takes back what it held, and plans its replacement.
+    fn reap(&mut self, slot: usize) {
+        let member = &mut self.members[slot];
+        let Some(child) = member.child() else { return };
+        let Some(reason) = child.try_reap() else { return };
+        let death = Death { pid: child.pid, reason };
+        let started = matches!(member.state, State::Live { .. });
+        tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
+        if !started {
+            let hint = "is shmpool::init() the first line of `main`?";
+            return self.failed_to_start(slot, format!("it ended with {} before it attached; {hint}", death.reason));
+        }
+        let blamed = self.recover(slot, &death);
+        let own_fault = !matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM));
+        self.plan(slot, own_fault && !blamed, death.reason == ExitReason::Signal(libc::SIGTERM));
+    }
+
+    /// Gives the dead worker's lease back; true if a task is to blame.
+    fn recover(&mut self, slot: usize, death: &Death) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut engine = shared.lock();
+        engine.n_deaths += 1;
+        engine.status[slot] = Default::default();
+        // Relaxed: nobody sleeps under this name any more; a hint.
+        engine.workers.get().slots[slot].parked.store(0, Relaxed);
+        let (mirror, control) = engine.split(shared.parent.get());
+        let blamed = match mirror.recover(control, slot as u16, death) {
+            Ok(blamed) => blamed.is_some(),
+            Err(corrupt) => {
+                shared.report_corrupt(&mut engine, corrupt);
+                false
+            }
+        };
+        // It may have been woken for a hint that it never took: another one has to look.
+        shared.announce(&engine, true);
+        shared.wake_callers(&engine);
+        blamed
+    }
+
+    fn failed_to_start(&mut self, slot: usize, reason: String) {
+        self.note_start_failure(slot, reason);
+        self.shared.lock().status[slot] = Default::default();
+        self.plan(slot, true, false);
+    }
+
+    fn note_start_failure(&mut self, slot: usize, reason: String) {
+        let mut engine = self.shared.lock();
+        engine.start_failure.get_or_insert((slot, reason));
+        self.shared.changed.notify_all();
+    }
+
+    /// When to fill a slot again: at once, or later and later while nothing comes of it, and in the end not at all.
+    fn plan(&mut self, slot: usize, in_vain: bool, ending: bool) {
+        let n_finished = self.shared.lock().mirror.n_finished();
+        if n_finished != self.n_finished {
+            (self.n_finished, self.n_in_vain) = (n_finished, 0);
+        }
+        if in_vain {
+            self.n_in_vain += 1;
+        }
+        let mut wait = match self.n_in_vain {
+            0 => Duration::ZERO,
+            n => Duration::from_millis(1 << n.min(9)),
+        };
+        if ending {
+            wait = wait.max(AFTER_SIGTERM);
+        }
+        self.members[slot].state = State::Down { next: Instant::now() + wait };
+        if self.n_in_vain > IN_VAIN_MAX + self.members.len() as u32 {
+            self.kill_all();
+            self.reap_all(super::REAP_WAIT);
+            let reason = format!("{} workers in a row ended without finishing a task", self.n_in_vain);
+            self.shared.break_down(reason);
+        }
+    }
+}
+
+/// Starts a worker's process and sends it what it needs; it attaches while we go on.
+fn start(
+    shared: &Shared,
+    executable: &io::Result<ExecutableId>,
+    slot: usize,
+    incarnation: u16,
+) -> Result<(Child, OwnedFd), String> {
+    let executable = *executable.as_ref().map_err(|error| format!("own executable: {error}"))?;
+    let (ours, theirs) = socket::pair().map_err(|error| format!("control socket: {error}"))?;
+    let workers = Arc::clone(&shared.lock().workers);
+    let data_bytes = shared.arena.capacity_bytes();
+    let welcome = Welcome::new(slot as u16, incarnation, executable, probe().0, data_bytes);
+    let fds = [shared.parent.fd(), workers.fd(), shared.arena.fd()];
+    // Before the spawn, so that the worker finds it when it looks.
+    socket::send(&ours, bytemuck::bytes_of(&welcome), &fds).map_err(|error| format!("welcome: {error}"))?;
+    let marker = format!("{} {slot}", std::process::id());
+    let child = Child::spawn(&format!("shmpool-w{slot}"), (VARIABLE, OsStr::new(&marker)), theirs)
+        .map_err(|error| format!("spawning /proc/self/exe: {error}"))?;
+    Ok((child, ours))
+}

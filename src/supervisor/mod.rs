@@ -1,0 +1,101 @@
+//! The parent's care for its children: one thread that spawns, watches, recovers and replaces.
+//!
+//! It is the only one to spawn, and lives as long as the pool: the parent-death signal of a worker fires when the *thread* that
+//! spawned it ends. It believes nothing but the kernel about life and death, and runs no user code.
+
+mod members;
+mod shared;
+
+pub(crate) use shared::{Engine, Shared, Stage};
+
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use members::{Member, Members};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::sys::clock;
+
+/// How often the supervisor looks around when nothing happens: the arena gives old pages back.
+const TICK: Duration = Duration::from_secs(1);
+/// How long an idle worker has to end by itself when the pool ends.
+const GRACE: Duration = Duration::from_millis(250);
+/// How long a killed worker may take to be gone. Only a task stuck in the kernel takes longer; it is left to the kernel then.
+const REAP_WAIT: Duration = Duration::from_secs(5);
+
+/// The supervisor thread's life.
+pub(crate) fn supervise(shared: &Arc<Shared>) {
+    let mut members = Members::new(shared);
+    let watched = catch_unwind(AssertUnwindSafe(|| {
+        watch(shared, &mut members);
+    }));
+    if watched.is_err() {
+        // A bug of ours. No worker may outlive it, and no caller may wait for ever.
+        members.kill_all();
+        members.reap_all(REAP_WAIT);
+        shared.break_down("its supervisor panicked".to_owned());
+        return;
+    }
+    members.end(GRACE, REAP_WAIT);
+}
+
+/// Until the pool stops.
+fn watch(shared: &Arc<Shared>, members: &mut Members) {
+    let mut next_tick = Instant::now() + TICK;
+    loop {
+        let now = Instant::now();
+        if now >= next_tick {
+            shared.arena.tick(now);
+            next_tick = now + TICK;
+        }
+        match shared.stage() {
+            Stage::Stopping => return,
+            Stage::Running => {
+                if let Some(corrupt) = shared.take_corrupt() {
+                    members.start_over(&corrupt, REAP_WAIT);
+                }
+                members.spawn_due(now);
+            }
+            Stage::Broken => {
+                members.kill_all();
+                members.reap_all(REAP_WAIT);
+            }
+        }
+        let until = members.next_deadline().map_or(next_tick, |deadline| deadline.min(next_tick));
+        let ready = wait(shared, members, until.saturating_duration_since(Instant::now()));
+        shared.drain_wakeups();
+        members.handle(&ready);
+    }
+}
+
+/// What [`wait`] saw of one member.
+#[derive(Clone, Copy, Default)]
+struct Ready {
+    socket: bool,
+    ended: bool,
+}
+
+fn wait(shared: &Shared, members: &Members, wait: Duration) -> Vec<Ready> {
+    let mut fds = vec![PollFd::new(&shared.wakeup, PollFlags::IN)];
+    for member in members.iter() {
+        if let Some((socket, child)) = member.descriptors() {
+            fds.push(PollFd::from_borrowed_fd(child, PollFlags::IN));
+            if let Some(socket) = socket {
+                fds.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
+            }
+        }
+    }
+    // An interrupted wait is one more look around.
+    let _ = poll(&mut fds, Some(&clock::timespec(wait)));
+    let mut events = fds[1..].iter().map(|fd| !fd.revents().is_empty());
+    let mut next = || events.next().unwrap_or(false);
+    members
+        .iter()
+        .map(|member| match member.descriptors() {
+            Some((socket, _)) => Ready { ended: next(), socket: socket.is_some() && next() },
+            None => Ready::default(),
+        })
+        .collect()
+}

@@ -1,0 +1,178 @@
+//! What the callers of a pool and its supervisor share.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::arena::Arena;
+use crate::control::mapped::Owned;
+use crate::control::parent::{LAYOUT, MAGIC, ParentControl};
+use crate::control::worker::WorkerControl;
+use crate::error::{Error, ErrorKind, Result};
+use crate::park;
+use crate::sync::{AcqRel, Relaxed, Release};
+use crate::sys::futex;
+use crate::task::mirror::{Control, Corrupt, Mirror};
+
+/// Where a pool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Running,
+    Stopping,
+    Broken,
+}
+
+/// Everything of a pool but its workers' processes, which belong to the supervisor.
+pub(crate) struct Shared {
+    pub(crate) arena: Arena,
+    pub(crate) n_workers: usize,
+    pub(crate) parent: Owned<ParentControl>,
+    pub(crate) engine: Mutex<Engine>,
+    /// A job slot is free, a worker went live, or the pool broke.
+    pub(crate) changed: Condvar,
+    /// Interrupts the supervisor's wait.
+    pub(super) wakeup: OwnedFd,
+    /// How long a worker may take from its spawn to its first word.
+    pub(crate) start_wait: Duration,
+}
+
+/// What the lock protects.
+pub(crate) struct Engine {
+    pub(crate) mirror: Mirror,
+    /// Replaced when a worker has corrupted it; a caller that sleeps on the old one keeps it mapped.
+    pub(crate) workers: Arc<Owned<WorkerControl>>,
+    pub(crate) status: Vec<Status>,
+    stage: Stage,
+    broken: Option<String>,
+    corrupt: Option<Corrupt>,
+    /// Why a worker did not start, when the pool was built.
+    pub(crate) start_failure: Option<(usize, String)>,
+    pub(crate) n_deaths: u64,
+}
+
+/// What callers may know of a worker.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Status {
+    /// Its process, while it has one.
+    pub(crate) pid: Option<u32>,
+    pub(crate) ready: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(arena: Arena, n_workers: usize, spin: Duration, start_wait: Duration) -> Result<Self> {
+        let parent: Owned<ParentControl> = Owned::create_read_only_for_others("shmpool-parent")?;
+        let header = &parent.get().header;
+        header.n_workers.store(n_workers as u32, Relaxed);
+        header.spin_ns.store(spin.as_nanos() as u64, Relaxed);
+        header.layout.store(LAYOUT, Relaxed);
+        // Release: last, so that whoever reads the magic finds the rest; pairs with the Acquire in the worker's attach.
+        header.magic.store(MAGIC, Release);
+        let wakeup = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| Error::os("eventfd for the supervisor", error))?;
+        let engine = Engine {
+            mirror: Mirror::new(n_workers),
+            workers: Arc::new(create_workers_segment()?),
+            status: vec![Status::default(); n_workers],
+            stage: Stage::Running,
+            broken: None,
+            corrupt: None,
+            start_failure: None,
+            n_deaths: 0,
+        };
+        let (engine, changed) = (Mutex::new(engine), Condvar::new());
+        Ok(Shared { arena, n_workers, parent, engine, changed, wakeup, start_wait })
+    }
+
+    /// The lock. A panic under it leaves nothing half done that the next look at the table would not find.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the workers that sleep; all of them if one may have been lost.
+    pub(crate) fn announce(&self, engine: &Engine, nudge: bool) {
+        let wake = &self.parent.get().wake;
+        let slots = &engine.workers.get().slots;
+        let bits = park::announce(wake, slots[..self.n_workers].iter().enumerate());
+        if let Some(bits) = if nudge { Some(futex::ANY) } else { bits } {
+            futex::wake_all(&wake.epoch, bits);
+        }
+    }
+
+    /// Interrupts the supervisor's wait.
+    pub(crate) fn wake_supervisor(&self) {
+        // Fails only when the counter is full, and then the descriptor is readable all the same.
+        let _ = rustix::io::write(&self.wakeup, &1_u64.to_ne_bytes());
+    }
+
+    pub(super) fn drain_wakeups(&self) {
+        let _ = rustix::io::read(&self.wakeup, &mut [0; 8]);
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.lock().stage
+    }
+
+    /// Asks the supervisor to end the workers and itself.
+    pub(crate) fn stop(&self) {
+        let mut engine = self.lock();
+        engine.stage = Stage::Stopping;
+        // Release: a worker that sees it looks at nothing else.
+        self.parent.get().header.stop.store(1, Release);
+        self.announce(&engine, true);
+        drop(engine);
+        self.wake_supervisor();
+    }
+
+    /// Hands a corrupt worker-written segment to the supervisor.
+    pub(crate) fn report_corrupt(&self, engine: &mut Engine, corrupt: Corrupt) {
+        engine.corrupt.get_or_insert(corrupt);
+        self.wake_supervisor();
+    }
+
+    pub(super) fn take_corrupt(&self) -> Option<Corrupt> {
+        self.lock().corrupt.take()
+    }
+
+    /// No worker is left, and none will come: everybody gets an error from now on.
+    pub(crate) fn break_down(&self, reason: String) {
+        tracing::error!(%reason, "the pool is broken");
+        let mut engine = self.lock();
+        if engine.stage == Stage::Running {
+            engine.stage = Stage::Broken;
+        }
+        engine.broken.get_or_insert(reason);
+        self.wake_callers(&engine);
+    }
+
+    /// Makes every caller look at the table again.
+    pub(crate) fn wake_callers(&self, engine: &Engine) {
+        for job in &engine.workers.get().jobs {
+            // AcqRel: as when a worker counts a lease; one too many is a look too many.
+            job.completed.fetch_add(1, AcqRel);
+            futex::wake_all(&job.completed, futex::ANY);
+        }
+        self.changed.notify_all();
+    }
+}
+
+impl Engine {
+    /// Both control segments and the mirror, apart.
+    pub(crate) fn split<'a>(&'a mut self, parent: &'a ParentControl) -> (&'a mut Mirror, Control<'a>) {
+        (&mut self.mirror, Control { parent, workers: self.workers.get() })
+    }
+
+    /// The error of a pool that can run nothing any more.
+    pub(crate) fn broken(&self) -> Option<Error> {
+        self.broken.clone().map(|reason| ErrorKind::PoolBroken { reason }.into())
+    }
+
+    pub(crate) fn is_corrupt(&self) -> bool {
+        self.corrupt.is_some()
+    }
+}
+
+pub(super) fn create_workers_segment() -> Result<Owned<WorkerControl>> {
+    Owned::create("shmpool-workers")
+}

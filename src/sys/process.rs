@@ -1,0 +1,178 @@
+//! Processes: spawning ourselves, watching and ending children, and what a worker does to itself at birth.
+#![allow(unsafe_code)] // signal actions and the signal mask, which rustix leaves to the C library
+
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+
+use crate::error::ExitReason;
+
+/// The executable of this process; it is there even when its file was replaced or deleted.
+const SELF: &str = "/proc/self/exe";
+
+/// A child process, held by a descriptor that names it for good, whatever happens to its number.
+pub(crate) struct Child {
+    pub(crate) pid: u32,
+    pidfd: OwnedFd,
+}
+
+impl Child {
+    /// Starts this very executable again, with `socket` as its standard input.
+    ///
+    /// Without `pre_exec`, so that the standard library can use `posix_spawn` and a large parent costs nothing.
+    /// To be called from a thread that lives as long as the child may: the parent-death signal comes when *it* ends.
+    pub(crate) fn spawn(name: &str, variable: (&str, &OsStr), socket: OwnedFd) -> io::Result<Self> {
+        let child = Command::new(SELF)
+            .arg0(name)
+            .env(variable.0, variable.1)
+            .stdin(Stdio::from(socket))
+            .spawn()?;
+        let pid = child.id();
+        let number = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
+        match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Child { pid, pidfd }),
+            Err(error) => {
+                // Nobody can watch it, so it must not live. Its number cannot be reused before we have waited for it.
+                let mut child = child;
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Readable once every thread of the child has ended, which is after its memory is gone.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Kills it; a process that has ended already is not an error.
+    pub(crate) fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// How it ended, if it has; reaps it.
+    pub(crate) fn try_reap(&self) -> Option<ExitReason> {
+        loop {
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+                Ok(None) => return None,
+                Ok(Some(status)) => {
+                    return Some(match (status.terminating_signal(), status.exit_status()) {
+                        (Some(signal), _) => ExitReason::Signal(signal),
+                        (_, Some(code)) => ExitReason::Code(code),
+                        _ => ExitReason::Unknown,
+                    });
+                }
+                Err(Errno::INTR) => {}
+                // Reaped by somebody else (a host that ignores SIGCHLD or waits for everybody): dead once the
+                // descriptor is readable, how we cannot know.
+                Err(_) => {
+                    let dead = super::socket::wait_readable(&self.pidfd, std::time::Duration::ZERO);
+                    return dead.unwrap_or(true).then_some(ExitReason::Unknown);
+                }
+            }
+        }
+    }
+}
+
+/// What tells one executable from another: a rebuilt program at the same path differs in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExecutableId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) size: u64,
+    pub(crate) mtime_ns: u64,
+}
+
+/// The executable that this process runs.
+pub(crate) fn executable_id() -> io::Result<ExecutableId> {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata(Path::new(SELF))?;
+    let mtime_ns = file.mtime().wrapping_mul(1_000_000_000).wrapping_add(file.mtime_nsec()).cast_unsigned();
+    Ok(ExecutableId { device: file.dev(), inode: file.ino(), size: file.size(), mtime_ns })
+}
+
+/// True on the thread that `main` runs on.
+pub(crate) fn is_main_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
+
+/// CPUs that this process may use: its affinity, cut by the cgroup's quota.
+pub(crate) fn usable_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Asks the kernel to kill this process when its parent's spawning thread ends; false if `parent` is gone already.
+pub(crate) fn die_with_parent(parent: u32) -> io::Result<bool> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have died before the line above; then init, or a subreaper, has adopted us.
+    Ok(rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get().cast_unsigned() == parent))
+}
+
+/// A descriptor that turns readable when process `pid` ends.
+pub(crate) fn watch(pid: u32) -> io::Result<OwnedFd> {
+    let pid = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Names this thread (and with it the process, if it is the main one) in `ps` and `top`; 15 bytes at most.
+pub(crate) fn set_name(name: &CStr) {
+    let _ = rustix::thread::set_name(name);
+}
+
+/// Moves the control socket away from standard input, which becomes `/dev/null`: a program that a task starts would
+/// inherit it and eat our messages.
+pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
+    let stdin = rustix::stdio::stdin();
+    let socket = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
+    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(socket)
+}
+
+/// Undoes what a worker inherits from its parent's signal handling.
+///
+/// An empty mask; SIGCHLD and SIGPIPE as a program expects them; SIGINT caught and ignored, since Ctrl-C reaches the whole
+/// group and the parent decides. A handler rather than SIG_IGN, which programs started by tasks would inherit.
+pub(crate) fn reset_signals() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: `sigset_t` and `sigaction` are plain data that is filled before it is used; the handler does nothing, so it
+    // is safe at any moment; no other thread exists yet that could rely on the old actions.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut mask);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut());
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGINT, &raw const action, std::ptr::null_mut());
+    }
+}
+
+/// Asks the out-of-memory killer to take this process before its parent.
+pub(crate) fn prefer_to_be_killed() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
+/// Gives the allocator's free memory back to the system.
+pub(crate) fn release_heap() {
+    // SAFETY: takes no pointers and may be called at any time.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Ends this process at once: no destructors, no atexit handlers, no flushing of what a forked parent had buffered.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: never returns, and needs nothing to be in any state.
+    unsafe { libc::_exit(code) }
+}

@@ -1,0 +1,560 @@
+//! The parent's private account of every job and entry. What stands in shared memory is a claim; what stands here is true.
+//!
+//! Pure bookkeeping over the two control segments: no process, no system call, no clock. Everything read from the
+//! worker-written segment is read once and checked; what no honest worker writes is [`Corrupt`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::job::{JobSpec, Lease, Policy, cut};
+use crate::control::entry::{Owner, Tag};
+use crate::control::parent::{JobSlot, ParentControl};
+use crate::control::worker::WorkerControl;
+use super::message::read_message;
+use crate::control::{EntryIndex, N_ENTRIES, N_JOBS};
+use crate::error::{Death, Deaths, ExitReason};
+use crate::ring::{Full, Ring};
+use crate::sync::{Relaxed, Release};
+
+/// The worker-written segment holds what no honest worker writes; says what.
+#[derive(Debug, Clone)]
+pub(crate) struct Corrupt(pub(crate) String);
+
+/// Both control segments, as the parent sees them.
+#[derive(Clone, Copy)]
+pub(crate) struct Control<'a> {
+    pub(crate) parent: &'a ParentControl,
+    pub(crate) workers: &'a WorkerControl,
+}
+
+/// Tasks that failed are kept with their errors up to here; beyond, the job is cancelled.
+pub(crate) const FAILURES_MAX: usize = 256;
+
+/// Why a task failed.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    Panicked { message: String, location: String },
+    Returned(Vec<u8>),
+    Died(Deaths),
+    /// It was running, or may have been, when the control segment had to be thrown away, and must not run twice.
+    Interrupted,
+}
+
+/// A job under way.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: u64,
+    n_tasks: u32,
+    policy: Policy,
+    /// Leases without an entry yet.
+    backlog: VecDeque<Lease>,
+    /// Entries that are not accounted for.
+    outstanding: Vec<u32>,
+    /// Ranges of tasks that are done, in no order.
+    done: Vec<(u32, u32)>,
+    n_done: u64,
+    failures: BTreeMap<u32, Failure>,
+    n_failed: u32,
+    /// Deaths of workers at each task that has seen any.
+    deaths: BTreeMap<u32, Vec<Death>>,
+    cancelled: bool,
+    /// Leases offered so far, less those that ended without their owner counting them.
+    n_counted: u32,
+    /// How often the worker-written segment was replaced under it.
+    pub(crate) n_replaced: u32,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) n_tasks: u32,
+    /// Ranges of done tasks as `(start, end)`, ordered and merged.
+    pub(crate) done: Vec<(u64, u64)>,
+    pub(crate) failures: BTreeMap<u32, Failure>,
+    pub(crate) n_failed: u32,
+}
+
+/// The mirror of one entry.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: u32,
+    len: u32,
+    seq: u32,
+    ring: u16,
+    /// Where its latest hint stands in that ring; `None` while it waits in the overflow list.
+    position: Option<u64>,
+}
+
+/// Every job and entry of a pool.
+pub(crate) struct Mirror {
+    jobs: Vec<Option<Job>>,
+    /// Grows up to [`N_ENTRIES`] as entries are first used.
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    /// Hints that found their ring full.
+    overflow: Vec<VecDeque<u32>>,
+    next_job_id: u64,
+    /// Leases that ended by themselves, of all jobs.
+    n_finished: u64,
+    /// Something was offered since [`take_offered`](Mirror::take_offered) was last asked.
+    offered: bool,
+}
+
+impl Mirror {
+    pub(crate) fn new(n_workers: usize) -> Self {
+        Mirror {
+            jobs: (0..N_JOBS).map(|_| None).collect(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            overflow: vec![VecDeque::new(); n_workers],
+            next_job_id: 1,
+            n_finished: 0,
+            offered: false,
+        }
+    }
+
+    /// Opens a job in a free slot and offers its leases; `None` while every slot is taken.
+    pub(crate) fn open(&mut self, control: Control<'_>, spec: &JobSpec<'_>) -> Option<(usize, Result<(), Corrupt>)> {
+        let index = self.jobs.iter().position(Option::is_none)?;
+        let backlog: VecDeque<Lease> = cut(spec.n_tasks, self.overflow.len()).into();
+        let job = Job {
+            id: self.next_job_id,
+            n_tasks: spec.n_tasks,
+            policy: spec.policy,
+            backlog,
+            outstanding: Vec::new(),
+            done: Vec::new(),
+            n_done: 0,
+            failures: BTreeMap::new(),
+            n_failed: 0,
+            deaths: BTreeMap::new(),
+            cancelled: false,
+            n_counted: 0,
+            n_replaced: 0,
+        };
+        self.next_job_id += 1;
+        // Relaxed: nobody waits on it yet; a late worker of the slot's last job may still add to it, which only wakes early.
+        control.workers.jobs[index].completed.store(0, Relaxed);
+        write_slot(&control.parent.jobs[index], spec, job.id);
+        self.jobs[index] = Some(job);
+        Some((index, self.offer_backlog(control, index)))
+    }
+
+    /// The job in a slot.
+    pub(crate) fn job(&self, index: usize) -> &Job {
+        self.jobs[index].as_ref().expect("the slot is open until its caller closes it")
+    }
+
+    /// Looks at every outstanding entry of a job and accounts for what has ended; true if the job is complete.
+    pub(crate) fn account(&mut self, control: Control<'_>, index: usize) -> Result<bool, Corrupt> {
+        self.flush_overflow(control)?;
+        let n_workers = self.overflow.len();
+        let Mirror { jobs, entries, free, n_finished, .. } = self;
+        let job = jobs[index].as_mut().expect("open");
+        let mut outstanding = std::mem::take(&mut job.outstanding);
+        let mut failed = Vec::new();
+        let mut checked = Ok(());
+        outstanding.retain(|&entry| {
+            let mirror = &mut entries[entry as usize];
+            match look(control, entry, mirror, job, n_workers) {
+                Ok(Look::Open) => return true,
+                Ok(Look::Ended) => {}
+                Ok(Look::Failed { task }) => {
+                    let failure = read_message(&control.workers.messages[entry as usize]);
+                    failed.push((task, mirror.start + mirror.len, mirror.ring, failure));
+                }
+                Err(corrupt) => {
+                    checked = Err(corrupt);
+                    return true;
+                }
+            }
+            release(control, entry, mirror, free);
+            *n_finished += 1;
+            false
+        });
+        job.outstanding = outstanding;
+        for (task, end, ring, failure) in failed {
+            self.settle_failure(control, index, task, end, ring, failure);
+        }
+        checked?;
+        self.offer_backlog(control, index)?;
+        let job = self.job(index);
+        Ok(job.outstanding.is_empty() && job.backlog.is_empty())
+    }
+
+    /// Closes a complete job and frees its slot.
+    pub(crate) fn close(&mut self, index: usize) -> Ended {
+        let mut job = self.jobs[index].take().expect("closed once");
+        job.done.sort_unstable();
+        let mut done: Vec<(u64, u64)> = Vec::new();
+        for (start, len) in job.done {
+            let (start, end) = (u64::from(start), u64::from(start) + u64::from(len));
+            match done.last_mut() {
+                Some(last) if last.1 == start => last.1 = end,
+                _ => done.push((start, end)),
+            }
+        }
+        Ended { n_tasks: job.n_tasks, done, failures: job.failures, n_failed: job.n_failed }
+    }
+
+    /// Gives up a job of a pool that has no worker left.
+    pub(crate) fn abandon(&mut self, control: Control<'_>, index: usize) -> Ended {
+        let job = self.jobs[index].as_mut().expect("open");
+        job.backlog.clear();
+        for entry in std::mem::take(&mut job.outstanding) {
+            self.release(control, entry);
+        }
+        self.close(index)
+    }
+
+    /// Takes back what a dead worker held. To be called once the kernel has reported its death, and before its slot is
+    /// filled again. Returns the task that it died in, if it was in one.
+    pub(crate) fn recover(
+        &mut self,
+        control: Control<'_>,
+        slot: u16,
+        death: &Death,
+    ) -> Result<Option<(usize, u32)>, Corrupt> {
+        let mut blamed = None;
+        for index in 0..self.jobs.len() {
+            let Some(job) = &self.jobs[index] else { continue };
+            let held: Vec<u32> = job.outstanding.iter().copied().filter(|&entry| {
+                let state = control.workers.entries[entry as usize].state();
+                state.tag() == Some(Tag::Running) && state.owner().slot == slot
+            }).collect();
+            for entry in held {
+                let suspect = self.recover_entry(control, index, entry, death)?;
+                blamed = blamed.or(suspect.map(|task| (index, task)));
+            }
+            self.offer_backlog(control, index)?;
+        }
+        Ok(blamed)
+    }
+
+    /// Starts over with a fresh worker-written segment, after every worker has been reaped: what is not accounted for is
+    /// offered again, or fails if it must not run twice.
+    pub(crate) fn replace_workers_segment(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
+        for (ring, overflow) in control.parent.rings.iter().zip(&mut self.overflow) {
+            overflow.clear();
+            // Relaxed: no worker lives, and the next ones learn of it through their handshake.
+            ring.tail.0.store(0, Relaxed);
+        }
+        for index in 0..self.jobs.len() {
+            let Some(job) = self.jobs[index].as_mut() else { continue };
+            job.n_replaced += 1;
+            let outstanding = std::mem::take(&mut job.outstanding);
+            for entry in outstanding {
+                let Entry { start, len, ring, .. } = self.entries[entry as usize];
+                self.release(control, entry);
+                let job = self.jobs[index].as_mut().expect("open");
+                job.n_counted -= 1;
+                if job.policy.faults_max > 1 {
+                    job.backlog.push_back(Lease { ring, start, len });
+                } else {
+                    job.fail(start, Failure::Interrupted);
+                    job.n_failed += len - 1;
+                }
+            }
+            self.offer_backlog(control, index)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a job early: pending leases are withdrawn, running ones stop before their next task.
+    pub(crate) fn cancel(&mut self, control: Control<'_>, index: usize) {
+        let job = self.jobs[index].as_mut().expect("open");
+        if job.cancelled {
+            return;
+        }
+        job.cancelled = true;
+        job.backlog.clear();
+        // Release: nothing travels with it but the word itself; workers poll it between tasks.
+        control.parent.jobs[index].cancel.store(1, Release);
+        self.withdraw(control, index, |_| true);
+    }
+
+    /// Pushes again what is pending but has been passed by in its ring: a worker lied about the head. Honest workers never
+    /// make this happen (invariant I1).
+    pub(crate) fn repush_passed(&mut self, control: Control<'_>, index: usize) -> Result<(), Corrupt> {
+        let job = self.jobs[index].as_ref().expect("open");
+        for entry in job.outstanding.clone() {
+            let Entry { ring, position, .. } = self.entries[entry as usize];
+            let Some(position) = position else { continue };
+            // Relaxed: a guess is enough, a second hint does no harm.
+            let passed = control.workers.heads[usize::from(ring)].head.load(Relaxed) > position;
+            if passed && control.workers.entries[entry as usize].state().tag() == Some(Tag::Pending) {
+                self.push(control, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True if leases were offered since the last call: somebody has to be woken for them.
+    pub(crate) fn take_offered(&mut self) -> bool {
+        std::mem::take(&mut self.offered)
+    }
+
+    /// Leases that ended by themselves so far: a sign that the pool gets somewhere.
+    pub(crate) fn n_finished(&self) -> u64 {
+        self.n_finished
+    }
+
+    /// Tasks of a job that are done, with those of running leases as far as their cursors can be believed.
+    pub(crate) fn n_done(&self, control: Control<'_>, index: usize) -> u64 {
+        let job = self.job(index);
+        let running = job.outstanding.iter().map(|&entry| {
+            let Entry { start, len, .. } = self.entries[entry as usize];
+            let next = control.workers.entries[entry as usize].cursor().next;
+            next.saturating_sub(start.into()).min(len.into())
+        });
+        job.n_done + running.sum::<u64>()
+    }
+
+    /// The task `next` of a lease that ends at `end` failed by itself: keeps its error, and offers the rest.
+    fn settle_failure(
+        &mut self,
+        control: Control<'_>,
+        index: usize,
+        next: u32,
+        end: u32,
+        ring: u16,
+        failure: Failure,
+    ) {
+        let job = self.jobs[index].as_mut().expect("open");
+        let first_wins = job.policy.first_error_wins && matches!(failure, Failure::Returned(_));
+        job.fail(next, failure);
+        if first_wins {
+            // Tasks before it may still fail and would win; those behind it need not run.
+            job.backlog.retain(|lease| lease.start < next);
+            self.withdraw(control, index, |start| start > next);
+        } else if job.n_failed as usize >= FAILURES_MAX {
+            self.cancel(control, index);
+        } else if !job.cancelled && next + 1 < end {
+            job.backlog.push_front(Lease { ring, start: next + 1, len: end - next - 1 });
+        }
+    }
+
+    /// Splits a dead worker's lease: done, suspect, rest. Returns the suspect.
+    fn recover_entry(
+        &mut self,
+        control: Control<'_>,
+        index: usize,
+        entry: u32,
+        death: &Death,
+    ) -> Result<Option<u32>, Corrupt> {
+        let Entry { start, len, ring, seq, .. } = self.entries[entry as usize];
+        let words = &control.workers.entries[entry as usize];
+        let (cursor, end) = (words.cursor(), start + len);
+        let in_range = (u64::from(start)..=u64::from(end)).contains(&cursor.next);
+        if words.state().seq() != seq || !in_range || cursor.started && cursor.next == u64::from(end) {
+            return Err(Corrupt(format!("entry {entry} died at task {} of {start}..{end}", cursor.next)));
+        }
+        let next = cursor.next as u32;
+        self.release(control, entry);
+        let job = self.jobs[index].as_mut().expect("open");
+        job.outstanding.retain(|&other| other != entry);
+        job.n_counted -= 1;
+        job.finish(start, next - start);
+        let rest = if cursor.started { next + 1 } else { next };
+        if !job.cancelled && rest < end {
+            job.backlog.push_back(Lease { ring, start: rest, len: end - rest });
+        }
+        if !cursor.started {
+            return Ok(None);
+        }
+        let deaths = job.deaths.entry(next).or_default();
+        deaths.push(death.clone());
+        if job.policy.forgives(deaths) {
+            if !job.cancelled {
+                // Alone, so that it takes nobody along.
+                job.backlog.push_back(Lease { ring, start: next, len: 1 });
+            }
+        } else {
+            let deaths = Deaths(job.deaths.remove(&next).expect("just pushed"));
+            job.fail(next, Failure::Died(deaths));
+            if job.n_failed as usize >= FAILURES_MAX {
+                self.cancel(control, index);
+            }
+        }
+        Ok(Some(next))
+    }
+
+    /// Withdraws the pending entries of a job whose first task `matches`.
+    fn withdraw(&mut self, control: Control<'_>, index: usize, matches: impl Fn(u32) -> bool) {
+        let job = self.jobs[index].as_mut().expect("open");
+        for entry in std::mem::take(&mut job.outstanding) {
+            let Entry { start, seq, .. } = self.entries[entry as usize];
+            let withdrawn = matches(start) && control.workers.entries[entry as usize].try_cancel(seq);
+            if withdrawn {
+                self.release(control, entry);
+            }
+            let job = self.jobs[index].as_mut().expect("open");
+            if withdrawn {
+                job.n_counted -= 1;
+            } else {
+                job.outstanding.push(entry);
+            }
+        }
+    }
+
+    /// Gives entries to as many leases of the backlog as there are entries, and hints at them.
+    fn offer_backlog(&mut self, control: Control<'_>, index: usize) -> Result<(), Corrupt> {
+        while let Some(&lease) = self.job(index).backlog.front() {
+            let Some(entry) = self.allocate() else { break };
+            self.offered = true;
+            let job = self.jobs[index].as_mut().expect("open");
+            job.backlog.pop_front();
+            job.outstanding.push(entry);
+            job.n_counted += 1;
+            // Whoever ends the last lease that is out wakes the waiter; or everybody, while leases wait for a free entry.
+            let wake_at = if job.backlog.is_empty() { job.n_counted } else { 1 };
+            // Relaxed: published by the state. Too late or too early is one look too many at the table, or one sleep, which is timed.
+            control.parent.jobs[index].wake_at.store(wake_at, Relaxed);
+            let mirror = &mut self.entries[entry as usize];
+            let seq = mirror.seq;
+            *mirror = Entry { start: lease.start, len: lease.len, ring: lease.ring, seq, position: None };
+            // Relaxed: published by the state.
+            let descriptor = &control.parent.entries[entry as usize];
+            descriptor.job_id.store(job.id, Relaxed);
+            descriptor.job.store(index as u32, Relaxed);
+            descriptor.start.store(lease.start, Relaxed);
+            descriptor.len.store(lease.len, Relaxed);
+            control.workers.entries[entry as usize].offer(lease.start, seq);
+            self.push(control, entry)?;
+        }
+        Ok(())
+    }
+
+    /// Hints at a pending entry, in its ring or in the overflow list.
+    fn push(&mut self, control: Control<'_>, entry: u32) -> Result<(), Corrupt> {
+        let ring = usize::from(self.entries[entry as usize].ring);
+        let rings = Ring { parent: &control.parent.rings[ring], workers: &control.workers.heads[ring] };
+        // Relaxed: only the parent writes the tail.
+        let position = control.parent.rings[ring].tail.0.load(Relaxed);
+        match rings.try_push(EntryIndex(entry)) {
+            Ok(()) => self.entries[entry as usize].position = Some(position),
+            Err(Full::Waiting) => {
+                self.entries[entry as usize].position = None;
+                self.overflow[ring].push_back(entry);
+            }
+            Err(Full::HeadBeyondTail) => return Err(Corrupt(format!("the head of ring {ring} is beyond its tail"))),
+        }
+        Ok(())
+    }
+
+    fn flush_overflow(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
+        for ring in 0..self.overflow.len() {
+            for _ in 0..self.overflow[ring].len() {
+                let Some(entry) = self.overflow[ring].pop_front() else { break };
+                self.push(control, entry)?;
+                if self.entries[entry as usize].position.is_none() {
+                    break; // still full
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn allocate(&mut self) -> Option<u32> {
+        if let Some(entry) = self.free.pop() {
+            return Some(entry);
+        }
+        if self.entries.len() == N_ENTRIES {
+            return None;
+        }
+        self.entries.push(Entry { start: 0, len: 0, seq: 1, ring: 0, position: None });
+        Some(self.entries.len() as u32 - 1)
+    }
+
+    fn release(&mut self, control: Control<'_>, entry: u32) {
+        release(control, entry, &mut self.entries[entry as usize], &mut self.free);
+    }
+}
+
+impl Job {
+    pub(crate) fn n_tasks(&self) -> u32 {
+        self.n_tasks
+    }
+
+    fn finish(&mut self, start: u32, len: u32) {
+        if len > 0 {
+            self.done.push((start, len));
+            self.n_done += u64::from(len);
+        }
+    }
+
+    fn fail(&mut self, task: u32, failure: Failure) {
+        self.n_failed += 1;
+        self.failures.insert(task, failure);
+        if self.failures.len() > FAILURES_MAX {
+            // The first ones by index are kept.
+            self.failures.pop_last();
+        }
+    }
+}
+
+impl Policy {
+    /// May a task with this history run again?
+    fn forgives(&self, deaths: &[Death]) -> bool {
+        let outside = |death: &&Death| {
+            matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP))
+        };
+        let kills = deaths.iter().filter(outside).count() as u32;
+        kills < self.kills_max && deaths.len() as u32 - kills < self.faults_max
+    }
+}
+
+/// What one look at an entry has shown.
+enum Look {
+    Open,
+    Ended,
+    Failed { task: u32 },
+}
+
+/// Looks at one entry, and adds what it has done to its job if it has ended.
+fn look(control: Control<'_>, index: u32, entry: &Entry, job: &mut Job, n_workers: usize) -> Result<Look, Corrupt> {
+    let words = &control.workers.entries[index as usize];
+    let state = words.state();
+    if state.seq() != entry.seq {
+        return Err(Corrupt(format!("entry {index} is {state:?}, its use is {}", entry.seq)));
+    }
+    let (start, end) = (u64::from(entry.start), u64::from(entry.start) + u64::from(entry.len));
+    match state.tag() {
+        Some(Tag::Pending) => return Ok(Look::Open),
+        Some(Tag::Running) if usize::from(state.owner().slot) < n_workers => return Ok(Look::Open),
+        _ => {}
+    }
+    let cursor = words.cursor();
+    let legal = match state.tag() {
+        Some(Tag::Done) => cursor.next == end && !cursor.started,
+        Some(Tag::Failed) => (start..end).contains(&cursor.next) && cursor.started,
+        Some(Tag::Cancelled) => (start..=end).contains(&cursor.next) && !cursor.started && job.cancelled,
+        Some(Tag::Free | Tag::Pending | Tag::Running) | None => false,
+    };
+    if !legal {
+        return Err(Corrupt(format!("entry {index} is {state:?} at {cursor:?} of {start}..{end}")));
+    }
+    let next = cursor.next as u32;
+    job.finish(entry.start, next - entry.start);
+    Ok(if state.tag() == Some(Tag::Failed) { Look::Failed { task: next } } else { Look::Ended })
+}
+
+/// The entry is accounted for; its next use has another number.
+fn release(control: Control<'_>, index: u32, entry: &mut Entry, free: &mut Vec<u32>) {
+    entry.seq = (entry.seq + 1) & 0x0fff_ffff;
+    control.workers.entries[index as usize].free(entry.seq);
+    free.push(index);
+}
+
+/// Relaxed throughout: published by the state of the job's first entry.
+fn write_slot(slot: &JobSlot, spec: &JobSpec<'_>, id: u64) {
+    slot.id.store(id, Relaxed);
+    slot.code.store(spec.code.0, Relaxed);
+    spec.args.write(slot);
+    slot.cancel.store(0, Relaxed);
+    slot.params_bytes.store(spec.params.len() as u32, Relaxed);
+    for (word, bytes) in slot.params.iter().zip(spec.params.chunks(8)) {
+        let mut padded = [0; 8];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        word.store(u64::from_ne_bytes(padded), Relaxed);
+    }
+}

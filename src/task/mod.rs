@@ -1,0 +1,7 @@
+#![doc = include_str!("README.md")]
+
+pub(crate) mod job;
+pub(crate) mod kernel;
+pub(crate) mod message;
+pub(crate) mod mirror;
+pub(crate) mod verbs;

@@ -1,0 +1,441 @@
+//! What one task of each verb does: plain loops over slices, compiled once per CPU level.
+//!
+//! Everything between the trampoline and the user's closure is `#[inline(always)]`, and element loops have one body: the compiler then
+//! inlines the closure into it and vectorises it with the level's instructions. A small closure or `array::from_fn` in between would
+//! be compiled for the baseline.
+#![allow(unsafe_code)] // turns a job's addresses into elements
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use bytemuck::{NoUninit, Pod, Zeroable};
+use shmpool_kernels::{ElementKernel, Level, Plan, Step, StepTable};
+
+use super::kernel::{Invocation, Kernel, Outcome, Place};
+
+/// A closure without captures, made from nothing.
+///
+/// # Safety
+/// `F` is zero-sized and somebody had a value of it: the verb that made the job took one, and `F: Copy`.
+#[inline(always)]
+unsafe fn conjure<F: Copy>() -> F {
+    const { assert!(size_of::<F>() == 0) };
+    // SAFETY: a zero-sized type has no bytes to initialise; by contract it has values.
+    unsafe { std::mem::transmute_copy::<(), F>(&()) }
+}
+
+/// One output element from the inputs at the same index.
+///
+/// # Safety
+/// `new`: the invocation was made for this type's verb, so its operands hold as many elements of its types as the job has.
+/// `at`: `i` is below the job's number of elements.
+trait Lanes: Copy {
+    type Out: Pod;
+    unsafe fn new(call: &Invocation) -> Self;
+    unsafe fn at(self, i: usize) -> Self::Out;
+}
+
+/// A task that fills its part of the output, element by element.
+pub(crate) struct Fill<L>(PhantomData<L>);
+
+impl<L: Lanes> Kernel for Fill<L> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        // SAFETY: by the contract of `Run` the job is this verb's; `elements` stays inside it.
+        unsafe { fill(L::new(call), call.elements(task), call.output.cast(), call.stream) };
+        Outcome::Done
+    }
+}
+
+/// Bytes of a cache line, and of one pass of the loop in [`fill`].
+const LINE_BYTES: usize = 64;
+/// Elements of one pass, at most: of bytes.
+const LINE_MAX: usize = 64;
+
+/// Writes `lanes.at(i)` to `output[i]` for all of `range`, a cache line at a time through registers.
+///
+/// With `stream`, whole lines go around the cache: the line is not read first, which is a third of the traffic.
+///
+/// # Safety
+/// `range` lies in the job, `output` is its output, and the task is leased to the caller.
+#[inline(always)]
+unsafe fn fill<L: Lanes>(lanes: L, range: Range<usize>, output: *mut L::Out, stream: bool) {
+    let line = if size_of::<L::Out>() == 0 { 1 } else { (LINE_BYTES / size_of::<L::Out>()).max(1) };
+    // Lines can be streamed if elements fill them exactly and they begin on a line's edge.
+    let stream = stream
+        && line * size_of::<L::Out>() == LINE_BYTES
+        && (output as usize + range.start * size_of::<L::Out>()) % LINE_BYTES == 0;
+    let whole = range.start + (range.end - range.start) / line * line;
+    let mut i = range.start;
+    // SAFETY: all indices are in `range`. `registers` is filled up to `line`, which is at most `LINE_MAX`, before it is read.
+    unsafe {
+        while i < whole {
+            let mut registers = [MaybeUninit::<L::Out>::uninit(); LINE_MAX];
+            for j in 0..line {
+                registers[j].write(lanes.at(i + j));
+            }
+            if stream {
+                stream_line(registers.as_ptr().cast(), output.add(i).cast());
+            } else {
+                output.add(i).copy_from_nonoverlapping(registers.as_ptr().cast(), line);
+            }
+            i += line;
+        }
+        while i < range.end {
+            output.add(i).write(lanes.at(i));
+            i += 1;
+        }
+    }
+    if stream {
+        store_fence();
+    }
+}
+
+/// Copies one line past the cache.
+///
+/// # Safety
+/// Both point to 64 bytes, `to` on a line's edge.
+#[inline(always)]
+unsafe fn stream_line(from: *const u8, to: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: by contract; SSE2 is part of x86-64, and wider stores are the compiler's to choose no more than here.
+    unsafe {
+        use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
+        let (from, to) = (from.cast::<__m128i>(), to.cast::<__m128i>());
+        _mm_stream_si128(to, _mm_loadu_si128(from));
+        _mm_stream_si128(to.add(1), _mm_loadu_si128(from.add(1)));
+        _mm_stream_si128(to.add(2), _mm_loadu_si128(from.add(2)));
+        _mm_stream_si128(to.add(3), _mm_loadu_si128(from.add(3)));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: by contract.
+    unsafe {
+        to.copy_from_nonoverlapping(from, LINE_BYTES);
+    }
+}
+
+/// Streamed stores are weakly ordered: the plain store of the cursor does not wait for them.
+#[inline(always)]
+fn store_fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
+macro_rules! lanes {
+    ($(#[$doc:meta])* $name:ident<$($types:ident),+> { $($field:ident: $of:ty),* } where [$($bounds:tt)*]
+     new |$call:ident| $new:expr; at |$me:ident, $i:ident| $out:ty = $at:expr;) => {
+        $(#[$doc])*
+        pub(crate) struct $name<$($types),+> { $($field: $of,)* types: PhantomData<($($types,)+)> }
+
+        impl<$($types),+> Clone for $name<$($types),+> where $($bounds)* {
+            #[inline(always)]
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<$($types),+> Copy for $name<$($types),+> where $($bounds)* {}
+
+        impl<$($types),+> Lanes for $name<$($types),+> where $($bounds)* {
+            type Out = $out;
+
+            #[inline(always)]
+            unsafe fn new($call: &Invocation) -> Self {
+                $new
+            }
+
+            #[inline(always)]
+            unsafe fn at(self, $i: usize) -> Self::Out {
+                let $me = self;
+                // SAFETY: the inputs hold an element at every index of the job; the closure is the verb's.
+                unsafe { $at }
+            }
+        }
+    };
+}
+
+lanes! {
+    /// `map`: `f(x)`.
+    Map<F, T, U> { xs: *const T } where [F: Fn(T) -> U + Copy, T: Pod, U: Pod]
+    new |call| Map { xs: call.inputs[0].cast(), types: PhantomData };
+    at |me, i| U = conjure::<F>()(*me.xs.add(i));
+}
+
+lanes! {
+    /// `map_with`: `f(&params, x)`.
+    MapWith<F, P, T, U> { params: *const P, xs: *const T } where [F: Fn(&P, T) -> U + Copy, P: Pod, T: Pod, U: Pod]
+    new |call| MapWith { params: call.params.cast(), xs: call.inputs[0].cast(), types: PhantomData };
+    at |me, i| U = conjure::<F>()(&*me.params, *me.xs.add(i));
+}
+
+lanes! {
+    /// `map_indexed`: `f(i, x)`.
+    MapIndexed<F, T, U> { xs: *const T } where [F: Fn(usize, T) -> U + Copy, T: Pod, U: Pod]
+    new |call| MapIndexed { xs: call.inputs[0].cast(), types: PhantomData };
+    at |me, i| U = conjure::<F>()(i, *me.xs.add(i));
+}
+
+lanes! {
+    /// An element kernel: `kernel.apply(x)`.
+    Apply<K, T> { kernel: *const K, xs: *const T } where [K: ElementKernel<T>, T: Pod]
+    new |call| Apply { kernel: call.params.cast(), xs: call.inputs[0].cast(), types: PhantomData };
+    at |me, i| K::Out = (*me.kernel).apply(*me.xs.add(i));
+}
+
+lanes! {
+    /// `zip_map` of two: `f(a, b)`.
+    Zip2<F, A, B, U> { a: *const A, b: *const B } where [F: Fn(A, B) -> U + Copy, A: Pod, B: Pod, U: Pod]
+    new |call| Zip2 { a: call.inputs[0].cast(), b: call.inputs[1].cast(), types: PhantomData };
+    at |me, i| U = conjure::<F>()(*me.a.add(i), *me.b.add(i));
+}
+
+lanes! {
+    /// `zip_map` of three: `f(a, b, c)`.
+    Zip3<F, A, B, C, U> { a: *const A, b: *const B, c: *const C }
+    where [F: Fn(A, B, C) -> U + Copy, A: Pod, B: Pod, C: Pod, U: Pod]
+    new |call| Zip3 {
+        a: call.inputs[0].cast(), b: call.inputs[1].cast(), c: call.inputs[2].cast(), types: PhantomData
+    };
+    at |me, i| U = conjure::<F>()(*me.a.add(i), *me.b.add(i), *me.c.add(i));
+}
+
+lanes! {
+    /// `zip_map` of four: `f(a, b, c, d)`.
+    Zip4<F, A, B, C, D, U> { a: *const A, b: *const B, c: *const C, d: *const D }
+    where [F: Fn(A, B, C, D) -> U + Copy, A: Pod, B: Pod, C: Pod, D: Pod, U: Pod]
+    new |call| Zip4 {
+        a: call.inputs[0].cast(), b: call.inputs[1].cast(), c: call.inputs[2].cast(), d: call.inputs[3].cast(),
+        types: PhantomData
+    };
+    at |me, i| U = conjure::<F>()(*me.a.add(i), *me.b.add(i), *me.c.add(i), *me.d.add(i));
+}
+
+/// `from_fn`: `f([i, j, …])`, row by row.
+pub(crate) struct FromFn<F, U, const N: usize>(PhantomData<(F, U)>);
+
+/// The elements of one row: the last index runs, the others stand.
+struct Row<F, U, const N: usize> {
+    index: [usize; N],
+    /// Index of the row's first element in the whole array.
+    first: usize,
+    types: PhantomData<(F, U)>,
+}
+
+impl<F, U, const N: usize> Clone for Row<F, U, N> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F, U, const N: usize> Copy for Row<F, U, N> {}
+
+impl<F: Fn([usize; N]) -> U + Copy, U: Pod, const N: usize> Lanes for Row<F, U, N> {
+    type Out = U;
+
+    #[inline(always)]
+    unsafe fn new(_: &Invocation) -> Self {
+        Row { index: [0; N], first: 0, types: PhantomData }
+    }
+
+    #[inline(always)]
+    unsafe fn at(self, i: usize) -> U {
+        let mut index = self.index;
+        index[N - 1] = i - self.first;
+        // SAFETY: the closure is the verb's.
+        unsafe { conjure::<F>()(index) }
+    }
+}
+
+impl<F: Fn([usize; N]) -> U + Copy, U: Pod, const N: usize> Kernel for FromFn<F, U, N> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let range = call.elements(task);
+        let width = call.shape[N - 1];
+        let mut i = range.start;
+        while i < range.end {
+            // SAFETY: any row is a valid place for lanes that read nothing.
+            let mut row = unsafe { Row::<F, U, N>::new(call) };
+            let mut rest = i / width;
+            row.first = rest * width;
+            for axis in (0..N - 1).rev() {
+                row.index[axis] = rest % call.shape[axis];
+                rest /= call.shape[axis];
+            }
+            let end = (row.first + width).min(range.end);
+            // SAFETY: a part of the task's elements.
+            unsafe { fill(row, i..end, call.output.cast(), call.stream) };
+            i = end;
+        }
+        Outcome::Done
+    }
+}
+
+/// `update`: `f(&mut y)` in place.
+pub(crate) struct Update<F, T>(PhantomData<(F, T)>);
+
+impl<F: Fn(&mut T) + Copy, T: Pod> Kernel for Update<F, T> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let range = call.elements(task);
+        // SAFETY: the task's elements are leased to us, so nobody else touches them; the closure is the verb's.
+        unsafe {
+            let elements = std::slice::from_raw_parts_mut(call.output.cast::<T>().add(range.start), range.len());
+            for element in elements {
+                conjure::<F>()(element);
+            }
+        }
+        Outcome::Done
+    }
+}
+
+/// `map_chunks`: `f(&xs[chunk], &mut out[chunk])`.
+pub(crate) struct MapChunks<F, T, U>(PhantomData<(F, T, U)>);
+
+impl<F: Fn(&[T], &mut [U]) + Copy, T: Pod, U: Pod> Kernel for MapChunks<F, T, U> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let range = call.elements(task);
+        // SAFETY: the input is borrowed for the job and written by nobody; the task's outputs are leased to us.
+        unsafe {
+            let xs = std::slice::from_raw_parts(call.inputs[0].cast::<T>().add(range.start), range.len());
+            let out = std::slice::from_raw_parts_mut(call.output.cast::<U>().add(range.start), range.len());
+            conjure::<F>()(xs, out);
+        }
+        Outcome::Done
+    }
+}
+
+/// `try_map`: `f(x)?`. The error travels as the element's index, then its bytes.
+pub(crate) struct TryMap<F, T, U, E>(PhantomData<(F, T, U, E)>);
+
+impl<F: Fn(T) -> Result<U, E> + Copy, T: Pod, U: Pod, E: NoUninit> Kernel for TryMap<F, T, U, E> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let (xs, out) = (call.inputs[0].cast::<T>(), call.output.cast::<U>());
+        for i in call.elements(task) {
+            // SAFETY: `i` is one of the task's elements; the closure is the verb's.
+            match unsafe { conjure::<F>()(*xs.add(i)) } {
+                // SAFETY: the task's outputs are leased to us.
+                Ok(value) => unsafe { out.add(i).write(value) },
+                Err(error) => {
+                    call.error.set(&[&(i as u64).to_ne_bytes(), bytemuck::bytes_of(&error)]);
+                    return Outcome::Failed;
+                }
+            }
+        }
+        Outcome::Done
+    }
+}
+
+/// Accumulators that a block is folded into side by side, so that the fold vectorises.
+pub(crate) const FOLD_LANES: usize = 16;
+
+/// First half of `reduce`: folds one block of the input into one accumulator.
+///
+/// The block's elements go round robin to [`FOLD_LANES`] accumulators that all start at the identity, which are then combined in a fixed
+/// tree: the same bits wherever the block runs.
+pub(crate) struct Fold<F, G, T, A>(PhantomData<(F, G, T, A)>);
+
+impl<F, G, T, A> Kernel for Fold<F, G, T, A>
+where
+    F: Fn(A, T) -> A + Copy,
+    G: Fn(A, A) -> A + Copy,
+    T: Pod,
+    A: Pod,
+{
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let block = call.shape[1];
+        let start = task as usize * block;
+        let end = (start + block).min(call.shape[0]);
+        let xs = call.inputs[0].cast::<T>();
+        // SAFETY: `params` holds the identity; the input has `shape[0]` elements, the output one accumulator a task; the closures
+        // are the verb's.
+        unsafe {
+            let mut lanes = [*call.params.cast::<A>(); FOLD_LANES];
+            let mut i = start;
+            while i + FOLD_LANES <= end {
+                for (lane, accumulator) in lanes.iter_mut().enumerate() {
+                    *accumulator = conjure::<F>()(*accumulator, *xs.add(i + lane));
+                }
+                i += FOLD_LANES;
+            }
+            for (lane, accumulator) in lanes.iter_mut().enumerate() {
+                if i + lane < end {
+                    *accumulator = conjure::<F>()(*accumulator, *xs.add(i + lane));
+                }
+            }
+            combine_tree::<G, A>(&mut lanes);
+            call.output.cast::<A>().add(task as usize).write(lanes[0]);
+        }
+        Outcome::Done
+    }
+}
+
+/// Second half of `reduce`: combines a group of accumulators into one.
+pub(crate) struct Combine<G, A>(PhantomData<(G, A)>);
+
+impl<G: Fn(A, A) -> A + Copy, A: Pod> Kernel for Combine<G, A> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let group = call.shape[1];
+        let start = task as usize * group;
+        let end = (start + group).min(call.shape[0]);
+        // SAFETY: the input has `shape[0]` accumulators that nobody writes, the output one a task.
+        unsafe {
+            let accumulators = std::slice::from_raw_parts(call.inputs[0].cast::<A>().add(start), end - start);
+            // A copy, so that the input stays as it is and the task can run again.
+            let mut accumulators = accumulators.to_vec();
+            combine_tree::<G, A>(&mut accumulators);
+            call.output.cast::<A>().add(task as usize).write(accumulators[0]);
+        }
+        Outcome::Done
+    }
+}
+
+/// Combines neighbours, then neighbours of those, into the first; an odd last one moves up as it is.
+///
+/// # Safety
+/// As for [`conjure`].
+#[inline(always)]
+unsafe fn combine_tree<G: Fn(A, A) -> A + Copy, A: Pod>(accumulators: &mut [A]) {
+    let mut n = accumulators.len();
+    while n > 1 {
+        for i in 0..n / 2 {
+            // SAFETY: by contract.
+            accumulators[i] = unsafe { conjure::<G>()(accumulators[2 * i], accumulators[2 * i + 1]) };
+        }
+        if n % 2 == 1 {
+            accumulators[n / 2] = accumulators[n - 1];
+        }
+        n = n.div_ceil(2);
+    }
+}
+
+/// An image chain: one tile of one pass. Its parameters are a [`ChainHeader`], then a [`StepBytes`] for each step.
+pub(crate) struct Tiles;
+
+/// What a chain's steps run over.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Zeroable, Pod)]
+pub(crate) struct ChainHeader {
+    pub(crate) shape: [u64; 3],
+    pub(crate) tile: [u64; 2],
+    pub(crate) n_steps: u64,
+    pub(crate) level: u64,
+    pub(crate) _padding: u64,
+}
+
+/// A step on its way to another process: the place of its table, and its parameters.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, Zeroable, Pod)]
+pub(crate) struct StepBytes {
+    pub(crate) table: u64,
+    pub(crate) n_bytes: u64,
+    pub(crate) params: [u8; 64],
+}

@@ -1,0 +1,110 @@
+//! From a control socket to a live worker.
+#![allow(unsafe_code)] // views the control segments as their types
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use crate::control::entry::Owner;
+use crate::control::handshake::{READY, REFUSED, Welcome};
+use crate::control::mapped::Mapped;
+use crate::control::parent::MAGIC;
+use crate::segment::Mapping;
+use crate::sync::Acquire;
+use crate::sys::{process, socket};
+use crate::task::kernel::probe;
+
+/// How long a worker waits for its parent's first word. The parent sends it before or right after the spawn.
+const WELCOME_WAIT: Duration = Duration::from_secs(30);
+
+impl Worker {
+    /// Maps what the parent hands over, and tells it that this worker is live, or why not.
+    pub(crate) fn attach(control: OwnedFd) -> Result<Self, String> {
+        let (welcome, fds) = receive_welcome(&control)?;
+        match Worker::from_welcome(control, welcome, fds) {
+            Ok(worker) => {
+                socket::send(&worker.socket, &[READY], &[]).map_err(|error| format!("answer: {error}"))?;
+                Ok(worker)
+            }
+            Err((control, reason)) => {
+                let mut answer = vec![REFUSED];
+                answer.extend(reason.as_bytes());
+                let _ = socket::send(&control, &answer, &[]);
+                Err(reason)
+            }
+        }
+    }
+
+    fn from_welcome(control: OwnedFd, welcome: Welcome, fds: Vec<OwnedFd>) -> Result<Self, (OwnedFd, String)> {
+        match segments(&welcome, fds) {
+            Ok((parent, workers, data)) => Ok(Worker {
+                me: Owner { slot: welcome.slot as u16, incarnation: welcome.incarnation as u16 },
+                parent,
+                workers,
+                data,
+                data_bytes: welcome.data_bytes,
+                socket: control,
+            }),
+            Err(reason) => Err((control, reason)),
+        }
+    }
+
+    /// Maps the data segment at least up to `wanted` bytes. Addresses into it change.
+    pub(super) fn map_data_to(&mut self, wanted: u64) -> Result<(), String> {
+        if wanted <= self.data.len() as u64 {
+            return Ok(());
+        }
+        if wanted > self.data_bytes {
+            return Err(format!("an array ends at byte {wanted} of a data segment of {}", self.data_bytes));
+        }
+        // A little more than asked for, so that a growing program does not remap at every step.
+        let target = (wanted + wanted / 8).next_multiple_of(HIGH_WATER_STEP).min(self.data_bytes);
+        self.data.grow(target as usize).map_err(|error| format!("mapping {target} bytes of the data segment: {error}"))
+    }
+}
+
+/// What the mapping of the data segment grows by, at least.
+const HIGH_WATER_STEP: u64 = 16 << 20;
+
+type Segments = (Mapped<crate::control::parent::ParentControl>, Mapped<crate::control::worker::WorkerControl>, Mapping);
+
+fn segments(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
+    let executable = process::executable_id().map_err(|error| format!("own executable: {error}"))?;
+    welcome.check(executable, probe().0)?;
+    let n_fds = fds.len();
+    let [parent, workers, data]: [OwnedFd; 3] =
+        fds.try_into().map_err(|_| format!("descriptors: found {n_fds}, wanted 3"))?;
+    let parent: Mapped<crate::control::parent::ParentControl> = Mapped::attach_read_only(parent)?;
+    // Acquire: pairs with the Release of the parent, which writes the magic last.
+    let magic = parent.get().header.magic.load(Acquire);
+    if magic != MAGIC {
+        return Err(format!("parent-written segment: found magic {magic:#x}, wanted {MAGIC:#x}"));
+    }
+    let workers = Mapped::attach(workers)?;
+    let first = HIGH_WATER_STEP.min(welcome.data_bytes);
+    let data = Mapping::attach(data, "data segment", welcome.data_bytes, first as usize).map_err(|error| error.to_string())?;
+    for mapping in [parent.mapping(), workers.mapping(), &data] {
+        // A task's own forked child must not write on after the worker is dead, and a crash must not dump the arena.
+        mapping.keep_private().map_err(|error| error.to_string())?;
+    }
+    Ok((parent, workers, data))
+}
+
+fn receive_welcome(control: &OwnedFd) -> Result<(Welcome, Vec<OwnedFd>), String> {
+    let deadline = Instant::now() + WELCOME_WAIT;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(format!("the parent sent nothing for {} s", WELCOME_WAIT.as_secs()));
+        }
+        if !socket::wait_readable(control, left).map_err(|error| format!("control socket: {error}"))? {
+            continue;
+        }
+        let mut bytes = [0; size_of::<Welcome>()];
+        let received = socket::receive(control, &mut bytes).map_err(|error| format!("control socket: {error}"))?;
+        if received.n_bytes != bytes.len() {
+            return Err(format!("welcome: found {} bytes, wanted {}", received.n_bytes, bytes.len()));
+        }
+        return Ok((bytemuck::pod_read_unaligned(&bytes), received.fds));
+    }
+}

@@ -1,0 +1,94 @@
+//! The child: attach, take, run, publish, repeat.
+//!
+//! It is entered with a control socket and nothing else, and believes what the parent wrote only after a look: a bad
+//! descriptor fails its task, it does not crash the worker.
+#![allow(unsafe_code)] // calls trampolines over the arena
+
+mod attach;
+mod panics;
+mod run;
+mod start;
+
+pub(crate) use panics::{caught, install_hook};
+pub(crate) use start::{enter_if_marked, init, is_worker, mark_initialised, require_init};
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use crate::control::entry::{Claim, Owner};
+use crate::control::mapped::Mapped;
+use crate::control::parent::ParentControl;
+use crate::control::worker::WorkerControl;
+use crate::park::{self, Spin};
+use crate::ring::Ring;
+use crate::segment::Mapping;
+use crate::sync::{Acquire, Relaxed};
+use crate::sys::{futex, process};
+
+/// A worker that has attached.
+pub(crate) struct Worker {
+    me: Owner,
+    parent: Mapped<ParentControl>,
+    workers: Mapped<WorkerControl>,
+    /// The data segment, up to a high-water mark that grows on demand: a wild write reaches no further.
+    data: Mapping,
+    data_bytes: u64,
+    /// Kept open: its end tells the parent that we are gone, and the other way round.
+    socket: OwnedFd,
+}
+
+/// After this long without work a worker gives its scratch memory back.
+const IDLE: Duration = Duration::from_millis(20);
+
+impl Worker {
+    /// Runs tasks until the pool ends.
+    pub(crate) fn run(mut self) {
+        let n_workers = (self.parent.get().header.n_workers.load(Relaxed) as usize).max(1);
+        let spin_ns = self.parent.get().header.spin_ns.load(Relaxed);
+        let mut spin = Spin::new(Duration::from_nanos(spin_ns));
+        let mut runner = run::Runner::new();
+        let mut idle = false;
+        loop {
+            let epoch = park::prepare(&self.parent.get().wake);
+            if let Some(claim) = self.take(n_workers).or_else(|| spin.until(|| self.take(n_workers))) {
+                idle = false;
+                runner.run(&mut self, &claim);
+                continue;
+            }
+            let slot = &self.workers.get().slots[usize::from(self.me.slot)];
+            park::park(slot);
+            if let Some(claim) = self.take(n_workers) {
+                park::woke(slot);
+                idle = false;
+                runner.run(&mut self, &claim);
+                continue;
+            }
+            // Acquire: nothing depends on it; `stop` is looked at after every wake.
+            if self.parent.get().header.stop.load(Acquire) != 0 {
+                return;
+            }
+            let wait = if idle { None } else { Some(IDLE) };
+            futex::wait(&self.parent.get().wake.epoch, epoch, park::bit(self.me.slot.into()), wait);
+            park::woke(slot);
+            if !idle && self.parent.get().wake.epoch.load(Relaxed) == epoch {
+                // Nothing came for a while.
+                idle = true;
+                runner.release_memory();
+            }
+        }
+    }
+
+    /// A lease from our own ring, or else from the next worker's that has one.
+    fn take(&self, n_workers: usize) -> Option<Claim> {
+        let (parent, workers) = (self.parent.get(), self.workers.get());
+        let own = usize::from(self.me.slot);
+        for i in 0..n_workers {
+            let ring = (own + i) % n_workers;
+            let ring = Ring { parent: &parent.rings[ring], workers: &workers.heads[ring] };
+            if let Some(claim) = ring.take(&workers.entries, self.me) {
+                return Some(claim);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,145 @@
+//! Runs the tasks of one lease after the other.
+
+use super::{Worker, caught};
+use crate::control::entry::{Claim, Tag};
+use crate::control::parent::POPULATE;
+use crate::control::worker::{ERROR, PANIC};
+use crate::control::PARAMS_BYTES_MAX;
+use crate::sync::{AcqRel, Relaxed};
+use crate::sys::{futex, process};
+use crate::task::job::JobArgs;
+use crate::task::kernel::{Invocation, Outcome, Params, Place, Run};
+use crate::task::message::write_message;
+
+/// A job as this worker sees it, kept from lease to lease.
+pub(super) struct Runner {
+    /// Number of the job that `invocation` was made for; 0: none.
+    job_id: u64,
+    code: Option<Run>,
+    invocation: Invocation,
+    /// The job's parameters, copied out of shared memory once.
+    params: Box<Params>,
+    populate: bool,
+}
+
+impl Runner {
+    pub(super) fn new() -> Self {
+        let params = Box::new(Params([0; PARAMS_BYTES_MAX / 8]));
+        Runner { job_id: 0, code: None, invocation: Invocation::new(), params, populate: false }
+    }
+
+    /// Gives back what the last jobs needed beside the arena.
+    pub(super) fn release_memory(&mut self) {
+        self.invocation.scratch.get_mut().release();
+        process::release_heap();
+    }
+
+    /// Runs a lease from its cursor to its end, to its first failure, or until its job is cancelled.
+    pub(super) fn run(&mut self, worker: &mut Worker, claim: &Claim) {
+        let descriptor = &worker.parent.get().entries[claim.entry as usize];
+        // Relaxed throughout: published by the state that we have claimed (A3).
+        let (start, len) = (u64::from(descriptor.start.load(Relaxed)), u64::from(descriptor.len.load(Relaxed)));
+        let job = (descriptor.job.load(Relaxed) as usize).min(crate::control::N_JOBS - 1);
+        let prepared = self.prepare(worker, job, descriptor.job_id.load(Relaxed), start + len);
+
+        let (parent, workers) = (worker.parent.get(), worker.workers.get());
+        let (slot, words) = (&parent.jobs[job], &workers.entries[claim.entry as usize]);
+        let failed = |kind, place, text: &[u8]| {
+            write_message(&workers.messages[claim.entry as usize], kind, place, text);
+            Tag::Failed
+        };
+        let ended = match prepared {
+            Ok(code) => caught(|| {
+                for task in start..start + len {
+                    // Relaxed: nothing travels with it; late by a task is soon enough.
+                    if slot.cancel.load(Relaxed) != 0 {
+                        return Ok(Tag::Cancelled);
+                    }
+                    words.begin(task);
+                    if self.populate {
+                        self.populate_output(worker, task as u32)?;
+                    }
+                    // SAFETY: the parent built the job for this code from one verb, and the handshake has shown that both run the
+                    // same executable; `prepare` has checked operands and tasks; the lease is ours; the parent chose the
+                    // level by looking at this machine's CPU.
+                    if unsafe { code(&self.invocation, task as u32) } == Outcome::Failed {
+                        return Ok(Tag::Failed);
+                    }
+                    words.end(task);
+                }
+                Ok(Tag::Done)
+            }),
+            Err(reason) => {
+                words.begin(start);
+                Ok(Err(reason))
+            }
+        };
+        let tag = match ended {
+            Ok(Ok(Tag::Failed)) => {
+                let (bytes, len) = self.invocation.error.get();
+                failed(ERROR, 0, &bytes[..len])
+            }
+            Ok(Ok(tag)) => tag,
+            Ok(Err(reason)) => failed(PANIC, 0, reason.as_bytes()),
+            Err(panic) => failed(PANIC, panic.location.len(), (panic.location + &panic.message).as_bytes()),
+        };
+        if !words.finish(claim, tag) {
+            return; // a stranger wrote our state; the parent will notice
+        }
+        let progress = &workers.jobs[job].completed;
+        // AcqRel: counts the lease after its state; whoever sees the count sees the table.
+        let completed = progress.fetch_add(1, AcqRel) + 1;
+        // Relaxed: a hint, the waiter's sleep is timed.
+        if completed >= slot.wake_at.load(Relaxed) || tag == Tag::Failed {
+            futex::wake_all(progress, futex::ANY);
+        }
+    }
+
+    /// Makes the invocation for a job, unless the last lease was of the same one.
+    fn prepare(&mut self, worker: &mut Worker, job: usize, job_id: u64, end: u64) -> Result<Run, String> {
+        let code = match self.code {
+            Some(code) if self.job_id == job_id => code,
+            _ => {
+                self.job_id = 0;
+                let code = self.load(worker, job, job_id)?;
+                (self.job_id, self.code) = (job_id, Some(code));
+                code
+            }
+        };
+        let n_tasks = self.invocation.n_elements.div_ceil(self.invocation.grain) as u64;
+        if end > n_tasks {
+            return Err(format!("lease ends at task {end}, job has {n_tasks}"));
+        }
+        Ok(code)
+    }
+
+    fn load(&mut self, worker: &mut Worker, job: usize, job_id: u64) -> Result<Run, String> {
+        let args = JobArgs::read(&worker.parent.get().jobs[job]);
+        worker.map_data_to(args.end())?;
+        let slot = &worker.parent.get().jobs[job];
+        let (found, params_bytes) = (slot.id.load(Relaxed), slot.params_bytes.load(Relaxed) as usize);
+        if found != job_id || params_bytes > PARAMS_BYTES_MAX {
+            return Err(format!("entry of job {job_id} leads to job {found} with {params_bytes} bytes of parameters"));
+        }
+        for (mine, word) in self.params.0.iter_mut().zip(&slot.params[..params_bytes.div_ceil(8)]) {
+            *mine = word.load(Relaxed);
+        }
+        self.populate = args.flags & POPULATE != 0;
+        // SAFETY: `map_data_to` has mapped to the end of every operand, and does so again before the next job moves the mapping;
+        // the parameters are ours.
+        unsafe { self.invocation.bind(worker.data.as_mut_ptr(), &args, &self.params, params_bytes) };
+        // SAFETY: the parent wrote a place that it made of a `Run`.
+        unsafe { Place(slot.code.load(Relaxed)).trampoline() }.ok_or_else(|| "no kernel at this place".to_owned())
+    }
+
+    /// Makes the pages of a task's output in one call: far cheaper than a fault each, and an error where a fault would be a
+    /// signal.
+    fn populate_output(&self, worker: &Worker, task: u32) -> Result<(), String> {
+        let call = &self.invocation;
+        let element_bytes = call.output_bytes / call.n_elements.max(1);
+        let elements = call.elements(task);
+        let start = call.output as usize - worker.data.as_mut_ptr() as usize + elements.start * element_bytes;
+        let bytes = elements.len() * element_bytes;
+        worker.data.populate_write(start, bytes).map_err(|error| format!("memory for the output of task {task}: {error}"))
+    }
+}
