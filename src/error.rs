@@ -307,7 +307,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.kind.fmt(f)?;
         match &self.inner.report {
-            Some(report) if report.n_failed > 1 => write!(f, " (and {} more tasks failed)", report.n_failed - 1),
+            Some(report) if report.n_failed > 1 => {
+                write!(f, " (and {} more tasks failed)", report.n_failed - 1)
+            }
             _ => Ok(()),
         }
     }

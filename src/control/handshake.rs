@@ -29,10 +29,27 @@ pub(crate) struct Welcome {
 }
 
 impl Welcome {
-    pub(crate) fn new(slot: u16, incarnation: u16, executable: ExecutableId, probe: u64, data_bytes: u64) -> Self {
+    pub(crate) fn new(
+        slot: u16,
+        incarnation: u16,
+        executable: ExecutableId,
+        probe: u64,
+        data_bytes: u64,
+    ) -> Self {
         let ExecutableId { device, inode, size, mtime_ns } = executable;
         let (slot, incarnation) = (slot.into(), incarnation.into());
-        Welcome { magic: MAGIC, layout: LAYOUT, device, inode, size, mtime_ns, probe, data_bytes, slot, incarnation }
+        Welcome {
+            magic: MAGIC,
+            layout: LAYOUT,
+            device,
+            inode,
+            size,
+            mtime_ns,
+            probe,
+            data_bytes,
+            slot,
+            incarnation,
+        }
     }
 
     /// Says what differs from this process.

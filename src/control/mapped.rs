@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // turns a mapping into a reference to its layout
 
 use std::marker::PhantomData;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::error::Result;
 use crate::segment::{Access, Mapping, Segment};
@@ -26,21 +26,21 @@ pub(crate) struct Mapped<T> {
 
 impl<T: Layout> Mapped<T> {
     /// Maps it for reading and writing.
-    pub(crate) fn attach(fd: OwnedFd) -> Result<Self, String> {
-        let mapping = Mapping::attach(fd, "worker-written segment", size_of::<T>() as u64, size_of::<T>());
-        Ok(Mapped { mapping: mapping.map_err(|error| error.to_string())?, layout: PhantomData })
+    pub(crate) fn attach(fd: OwnedFd) -> Result<Self> {
+        let segment = Segment::attach("workers", fd, size_of::<T>(), Access::Shared)?;
+        Ok(Mapped { mapping: segment.map_writable(size_of::<T>())?, layout: PhantomData })
     }
 
     /// Maps it for reading; a store through the reference would be a fault, and workers store nothing there.
-    pub(crate) fn attach_read_only(fd: OwnedFd) -> Result<Self, String> {
-        let mapping = Mapping::attach_read_only(fd, "parent-written segment", size_of::<T>() as u64);
-        Ok(Mapped { mapping: mapping.map_err(|error| error.to_string())?, layout: PhantomData })
+    pub(crate) fn attach_read_only(fd: OwnedFd) -> Result<Self> {
+        let segment = Segment::attach("parent", fd, size_of::<T>(), Access::ReadOnlyForOthers)?;
+        Ok(Mapped { mapping: segment.map_read_only(size_of::<T>())?, layout: PhantomData })
     }
 
     pub(crate) fn get(&self) -> &T {
         // SAFETY: the mapping is as large as `T`, page-aligned, and lives as long as `self`. `T: Layout` is made of atomics, so that
         // writes from other processes are no data race, and any bytes are a legal value.
-        unsafe { &*self.mapping.as_mut_ptr().cast::<T>() }
+        unsafe { &*self.mapping.as_ptr().cast::<T>() }
     }
 
     pub(crate) fn mapping(&self) -> &Mapping {
@@ -50,7 +50,7 @@ impl<T: Layout> Mapped<T> {
 
 /// A control segment that this process made.
 pub(crate) struct Owned<T> {
-    segment: Segment,
+    mapping: Mapping,
     layout: PhantomData<T>,
 }
 
@@ -66,18 +66,18 @@ impl<T: Layout> Owned<T> {
     }
 
     fn with_access(name: &'static str, access: Access) -> Result<Self> {
-        let segment = Segment::create(name, size_of::<T>() as u64, access)?;
+        let mapping = Segment::create(name, size_of::<T>(), access)?;
         // A forked child of the parent must not take part in the protocol.
-        segment.mapping().keep_private()?;
-        Ok(Owned { segment, layout: PhantomData })
+        mapping.dont_fork()?;
+        Ok(Owned { mapping, layout: PhantomData })
     }
 
     pub(crate) fn get(&self) -> &T {
         // SAFETY: as in `Mapped::get`.
-        unsafe { &*self.segment.mapping().as_mut_ptr().cast::<T>() }
+        unsafe { &*self.mapping.as_ptr().cast::<T>() }
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.segment.fd()
+        self.mapping.segment().as_fd()
     }
 }

@@ -56,7 +56,10 @@ pub(crate) fn woke(slot: &WorkerSlot) {
 }
 
 /// Parent, under its lock, after pushing hints: the bits to wake among `slots`, if any of them sleeps.
-pub(crate) fn announce<'a>(wake: &WakeWord, slots: impl Iterator<Item = (usize, &'a WorkerSlot)>) -> Option<NonZeroU32> {
+pub(crate) fn announce<'a>(
+    wake: &WakeWord,
+    slots: impl Iterator<Item = (usize, &'a WorkerSlot)>,
+) -> Option<NonZeroU32> {
     // Relaxed load: the parent's lock orders its threads, and nobody else writes the word.
     let epoch = wake.epoch.load(Relaxed);
     // Release: pairs with `prepare`.

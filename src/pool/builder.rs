@@ -6,7 +6,7 @@ use std::time::Duration;
 use shmpool_kernels::Level;
 
 use super::{Backend, Pool};
-use crate::arena::{Arena, ArenaConfig};
+use crate::arena::Arena;
 use crate::control::N_WORKERS_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::{Shared, supervise};
@@ -24,7 +24,7 @@ const SPIN: Duration = Duration::from_micros(50);
 #[must_use]
 pub struct Builder {
     workers: Option<usize>,
-    capacity_bytes: Option<u64>,
+    capacity_bytes: Option<usize>,
     huge_pages: bool,
     arena: Option<Arena>,
     level: Option<Level>,
@@ -46,7 +46,7 @@ impl Builder {
 
     /// Size of the arena in bytes. It costs address space alone; memory is used as arrays are. Unless said, the machine's memory, or less
     /// where a limit says so.
-    pub fn capacity_bytes(mut self, bytes: u64) -> Self {
+    pub fn capacity_bytes(mut self, bytes: usize) -> Self {
         self.capacity_bytes = Some(bytes);
         self
     }
@@ -97,11 +97,13 @@ impl Builder {
         }
         let arena = match self.arena {
             Some(arena) => arena,
-            None => Arena::create(ArenaConfig {
-                capacity_bytes: self.capacity_bytes,
-                huge_pages: self.huge_pages,
-                ..ArenaConfig::default()
-            })?,
+            None => {
+                let builder = Arena::builder().huge_pages(self.huge_pages);
+                match self.capacity_bytes {
+                    Some(bytes) => builder.capacity(bytes).create()?,
+                    None => builder.create()?,
+                }
+            }
         };
         worker::install_hook();
         let backend = match n_workers {
@@ -125,7 +127,8 @@ fn start(arena: &Arena, n_workers: usize, start_wait: Duration) -> Result<Backen
     });
     let supervisor = supervisor.map_err(|error| Error::os("starting the supervisor thread", error))?;
     let owner = std::process::id();
-    let backend = Backend::Processes { shared: Arc::clone(&shared), supervisor: Some(supervisor), owner, spin };
+    let backend =
+        Backend::Processes { shared: Arc::clone(&shared), supervisor: Some(supervisor), owner, spin };
     match wait_until_live(&shared) {
         Ok(()) => Ok(backend),
         Err(error) => {

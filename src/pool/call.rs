@@ -13,7 +13,9 @@ use crate::error::{Error, ErrorKind, JobReport, Result};
 use crate::task::job::{self, JobArgs, JobSpec, Operand, Policy, code_of};
 use crate::task::kernel::Kernel;
 use crate::task::mirror::{Ended, Failure};
-use crate::task::verbs::{Combine, Fill, Fold, FromFn, Map, MapChunks, MapIndexed, MapWith, TryMap, Update, Zip2, Zip3, Zip4};
+use crate::task::verbs::{
+    Combine, Fill, Fold, FromFn, Map, MapChunks, MapIndexed, MapWith, TryMap, Update, Zip2, Zip3, Zip4,
+};
 
 /// Outputs from this size are written around the cache: they would not stay in it, and a line that is not read first saves a third of the
 /// traffic. Measured: `benches/RESULTS.md`.
@@ -130,7 +132,11 @@ impl<'a> Call<'a> {
     {
         let _ = stateless(f);
         const { assert!(align_of::<P>() <= 64, "parameters are aligned to 64 bytes at most") };
-        self.fill::<Fill<MapWith<F, P, T, U>>, U>(xs.shape(), &[self.input("xs", xs)?], bytemuck::bytes_of(&params))
+        self.fill::<Fill<MapWith<F, P, T, U>>, U>(
+            xs.shape(),
+            &[self.input("xs", xs)?],
+            bytemuck::bytes_of(&params),
+        )
     }
 
     /// `f(i, x)` for every element and its index in row-major order, into a new array.
@@ -163,9 +169,10 @@ impl<'a> Call<'a> {
     {
         let _ = stateless(f);
         const { assert!(size_of::<E>() + 8 <= MESSAGE_BYTES_MAX, "an error of a kernel has at most 1000 bytes") };
-        let mut out = self.pool.arena.for_output(xs.shape())?;
+        let mut out = self.pool.arena.for_output(Shape::try_from(xs.shape())?)?;
         let policy = Policy { first_error_wins: true, ..Policy::IDEMPOTENT };
-        let (job, ended) = self.start::<TryMap<F, T, U, E>, U>(&mut out, &[self.input("xs", xs)?], &[], policy)?;
+        let (job, ended) =
+            self.start::<TryMap<F, T, U, E>, U>(&mut out, &[self.input("xs", xs)?], &[], policy)?;
         match ended.failures.first_key_value() {
             Some((_, Failure::Returned(bytes))) => {
                 let (index, error) = bytes.split_at_checked(8).unwrap_or_default();
@@ -226,7 +233,6 @@ impl<'a> Call<'a> {
     where
         U: Pod,
         F: Fn([usize; N]) -> U + Copy + Send + Sync + 'static,
-        Shape: From<[usize; N]>,
     {
         let _ = stateless(f);
         self.fill::<FromFn<F, U, N>, U>(&shape, &[], &[])
@@ -281,12 +287,13 @@ impl<'a> Call<'a> {
         }
         let call = Call { grain: Some(1), ..*self };
         let n_blocks = xs.len().div_ceil(REDUCE_BLOCK);
-        let mut accumulators = self.pool.arena.for_output::<A>([n_blocks])?;
+        let mut accumulators = self.pool.arena.for_output::<A>(n_blocks.into())?;
         let args = [xs.len() as u64, REDUCE_BLOCK as u64, 0, 0];
         let identity = bytemuck::bytes_of(&identity);
         call.fold_into::<Fold<F, G, T, A>, A>(&mut accumulators, args, self.input("xs", xs)?, identity)?;
         while accumulators.len() > 1 {
-            let mut combined = self.pool.arena.for_output::<A>([accumulators.len().div_ceil(REDUCE_GROUP)])?;
+            let mut combined =
+                self.pool.arena.for_output::<A>(accumulators.len().div_ceil(REDUCE_GROUP).into())?;
             let args = [accumulators.len() as u64, REDUCE_GROUP as u64, 0, 0];
             call.fold_into::<Combine<G, A>, A>(&mut combined, args, operand(&accumulators), &[])?;
             accumulators = combined;
@@ -310,14 +317,25 @@ impl<'a> Call<'a> {
     }
 
     /// Runs `K` into a new array.
-    pub(super) fn fill<K: Kernel, U: Pod>(&self, shape: &[usize], inputs: &[Operand], params: &[u8]) -> Result<Array<U>> {
-        let mut out = self.pool.arena.for_output(shape)?;
+    pub(super) fn fill<K: Kernel, U: Pod>(
+        &self,
+        shape: &[usize],
+        inputs: &[Operand],
+        params: &[u8],
+    ) -> Result<Array<U>> {
+        let mut out = self.pool.arena.for_output(Shape::try_from(shape)?)?;
         let (job, ended) = self.start::<K, U>(&mut out, inputs, params, Policy::IDEMPOTENT)?;
         job.conclude_with(out, ended)
     }
 
     /// Runs `K` into an array that exists.
-    fn write<K: Kernel, U: Pod>(&self, out: &mut Array<U>, inputs: &[Operand], params: &[u8], policy: Policy) -> Result<()> {
+    fn write<K: Kernel, U: Pod>(
+        &self,
+        out: &mut Array<U>,
+        inputs: &[Operand],
+        params: &[u8],
+        policy: Policy,
+    ) -> Result<()> {
         self.input("out", out)?;
         let (job, ended) = self.start::<K, U>(out, inputs, params, policy)?;
         job.conclude(ended)
@@ -337,12 +355,18 @@ impl<'a> Call<'a> {
         for (word, &extent) in shape.iter_mut().zip(out.shape()) {
             *word = extent as u64;
         }
-        let flags = if out.block().len_bytes() >= STREAM_FROM_BYTES { STREAM } else { 0 };
+        let flags = if out.size_bytes() as u64 >= STREAM_FROM_BYTES { STREAM } else { 0 };
         self.start_with::<K, U>(out, JobShape { n_elements, grain, shape, flags }, inputs, params, policy)
     }
 
     /// Runs one half of a reduction: a task for each element of `out`, whatever the grain.
-    fn fold_into<K: Kernel, A: Pod>(&self, out: &mut Array<A>, shape: [u64; 4], input: Operand, params: &[u8]) -> Result<()> {
+    fn fold_into<K: Kernel, A: Pod>(
+        &self,
+        out: &mut Array<A>,
+        shape: [u64; 4],
+        input: Operand,
+        params: &[u8],
+    ) -> Result<()> {
         let job = JobShape { n_elements: out.len() as u64, grain: 1, shape, flags: 0 };
         let (job, ended) = self.start_with::<K, A>(out, job, &[input], params, Policy::IDEMPOTENT)?;
         job.conclude(ended)
@@ -358,7 +382,9 @@ impl<'a> Call<'a> {
         policy: Policy,
     ) -> Result<(Finished, Ended)> {
         if params.len() > PARAMS_BYTES_MAX {
-            return Err(ErrorKind::ParamsTooLarge { found_bytes: params.len(), max_bytes: PARAMS_BYTES_MAX }.into());
+            return Err(
+                ErrorKind::ParamsTooLarge { found_bytes: params.len(), max_bytes: PARAMS_BYTES_MAX }.into()
+            );
         }
         let mut operands = [Operand::default(); N_OPERANDS];
         operands[..inputs.len()].copy_from_slice(inputs);
@@ -392,7 +418,9 @@ impl<'a> Call<'a> {
         match self.retries {
             None => policy,
             Some(0) => Policy { faults_max: 1, kills_max: 1, ..policy },
-            Some(n) => Policy { faults_max: n.saturating_add(1), kills_max: Policy::IDEMPOTENT.kills_max, ..policy },
+            Some(n) => {
+                Policy { faults_max: n.saturating_add(1), kills_max: Policy::IDEMPOTENT.kills_max, ..policy }
+            }
         }
     }
 
@@ -427,11 +455,14 @@ pub(super) struct Finished {
 impl Finished {
     /// The job's result: nothing, or the error of its first failed task, with a report.
     pub(super) fn conclude(&self, ended: Ended) -> Result<()> {
-        let elements = |start: u64, end: u64| start * self.grain..(end.saturating_mul(self.grain)).min(self.n_elements);
+        let elements =
+            |start: u64, end: u64| start * self.grain..(end.saturating_mul(self.grain)).min(self.n_elements);
         let describe = |(task, failure): (u32, Failure)| {
             let elements = elements(task.into(), u64::from(task) + 1);
             match failure {
-                Failure::Panicked { message, location } => ErrorKind::KernelPanicked { task, elements, message, location },
+                Failure::Panicked { message, location } => {
+                    ErrorKind::KernelPanicked { task, elements, message, location }
+                }
                 Failure::Died(deaths) => ErrorKind::WorkerDied { task, elements, deaths },
                 Failure::Interrupted => ErrorKind::Interrupted { task, elements },
                 // Only `try_map` has kernels that return errors, and it has looked at the first one already.
@@ -473,7 +504,7 @@ mod sealed {
 
 macro_rules! zip_inputs {
     ($kernel:ident, $first:ident $(, $rest:ident)*) => {
-        impl<$first $(, $rest)*> sealed::Sealed for (&Array<$first>, $(&Array<$rest>),*) {}
+        impl<$first: Pod $(, $rest: Pod)*> sealed::Sealed for (&Array<$first>, $(&Array<$rest>),*) {}
 
         impl<Func, Out, $first, $($rest),*> ZipInputs<Func, Out> for (&Array<$first>, $(&Array<$rest>),*)
         where
@@ -519,5 +550,5 @@ fn same_shape(what: &'static str, found: &[usize], wanted: &[usize]) -> Result<(
 
 /// Where an array lies.
 pub(super) fn operand<T: Pod>(array: &Array<T>) -> Operand {
-    Operand { offset: array.block().offset(), bytes: array.block().len_bytes() }
+    Operand { offset: array.block().offset(), bytes: array.size_bytes() as u64 }
 }

@@ -17,7 +17,7 @@ pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, report: Report<'_>) -> Ende
     bytemuck::cast_slice_mut(&mut params.0)[..spec.params.len()].copy_from_slice(spec.params);
     let mut call = Invocation::new();
     // SAFETY: the arena is mapped whole, and its arrays end inside it; the parameters live until the last task.
-    unsafe { call.bind(arena.as_mut_ptr(), &spec.args, &params, spec.params.len()) };
+    unsafe { call.bind(arena.first(), &spec.args, &params, spec.params.len()) };
     // SAFETY: the place was made of a `Run` in this process.
     let code = unsafe { spec.code.trampoline() }.expect("a place made here leads back here");
 

@@ -19,7 +19,7 @@ use bytemuck::{CheckedBitPattern, NoUninit, Pod};
 use shmpool_kernels::Level;
 
 use crate::arena::{Arena, ArenaStats};
-use crate::array::{Array, Shape};
+use crate::array::{Array, Indices, Shape};
 use crate::error::Result;
 use crate::supervisor::Shared;
 use crate::sync::{AtomicU64, Relaxed};
@@ -141,27 +141,34 @@ impl Pool {
     /// The processes of the live workers.
     pub fn worker_pids(&self) -> Vec<u32> {
         match &self.backend {
-            Backend::Processes { shared, .. } => {
-                shared.lock().status.iter().filter(|status| status.ready).filter_map(|status| status.pid).collect()
-            }
+            Backend::Processes { shared, .. } => shared
+                .lock()
+                .status
+                .iter()
+                .filter(|status| status.ready)
+                .filter_map(|status| status.pid)
+                .collect(),
             Backend::Inline => Vec::new(),
         }
     }
 
     /// What the pool has done and holds.
-    pub fn stats(&self) -> Stats {
+    ///
+    /// # Errors
+    /// [`ErrorKind::ForkedChild`](crate::ErrorKind::ForkedChild) in a forked child.
+    pub fn stats(&self) -> Result<Stats> {
         let n_deaths = match &self.backend {
             Backend::Processes { shared, .. } => shared.lock().n_deaths,
             Backend::Inline => 0,
         };
-        Stats {
+        Ok(Stats {
             n_workers: self.worker_pids().len(),
             n_jobs: self.n_jobs.load(Relaxed),
             n_deaths,
             bytes_copied: self.bytes_copied.load(Relaxed),
-            arena: self.arena.stats(),
+            arena: self.arena.stats()?,
             level: self.level,
-        }
+        })
     }
 
     /// Gives the memory of dropped arrays back to the system at once; how many bytes.
@@ -169,6 +176,10 @@ impl Pool {
     /// It is kept for a while otherwise, since the next array of that size then costs no page faults.
     pub fn trim(&self) -> u64 {
         self.arena.trim()
+    }
+
+    fn level(&self) -> Level {
+        self.level
     }
 
     fn run(&self, spec: &JobSpec<'_>, report: executor::Report<'_>) -> Result<Ended> {
@@ -212,10 +223,7 @@ impl Pool {
     ///
     /// # Errors
     /// `TooLarge` if the memory is not there.
-    pub fn array_with<T: Pod, const N: usize>(&self, shape: [usize; N], f: impl FnMut([usize; N]) -> T) -> Result<Array<T>>
-    where
-        Shape: From<[usize; N]>,
-    {
+    pub fn array_with<T: Pod, S: Indices>(&self, shape: S, f: impl FnMut(S::Index) -> T) -> Result<Array<T>> {
         self.arena.array_with(shape, f)
     }
 
@@ -230,8 +238,12 @@ impl Pool {
     /// An array whose bytes come straight from `reader`, without a buffer in between.
     ///
     /// # Errors
-    /// [`ErrorKind::Os`](crate::ErrorKind::Os) if it ends early or fails; `TooLarge` if the memory is not there.
-    pub fn array_from_reader<T: Pod>(&self, shape: impl Into<Shape>, reader: &mut impl Read) -> Result<Array<T>> {
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it ends early, [`ErrorKind::Os`](crate::ErrorKind::Os) if it fails; `TooLarge` if the memory is not there.
+    pub fn array_from_reader<T: Pod>(
+        &self,
+        shape: impl Into<Shape>,
+        reader: &mut impl Read,
+    ) -> Result<Array<T>> {
         Ok(self.copied(self.arena.array_from_reader(shape, reader)?))
     }
 }
@@ -314,7 +326,6 @@ impl Pool {
     where
         U: Pod,
         F: Fn([usize; N]) -> U + Copy + Send + Sync + 'static,
-        Shape: From<[usize; N]>,
     {
         self.call().from_fn(shape, f)
     }
@@ -369,6 +380,9 @@ impl Drop for Pool {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("n_workers", &self.n_workers).field("level", &self.level).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("n_workers", &self.n_workers)
+            .field("level", &self.level)
+            .finish_non_exhaustive()
     }
 }

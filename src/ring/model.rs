@@ -35,7 +35,9 @@ impl Pool {
                 cells: std::array::from_fn::<_, { N_CELLS as usize }, _>(word),
             },
             head: RingHead { head: AtomicU64::new(0) },
-            entries: (0..N).map(|_| EntryWords { state: AtomicU64::new(0), cursor: AtomicU64::new(0) }).collect(),
+            entries: (0..N)
+                .map(|_| EntryWords { state: AtomicU64::new(0), cursor: AtomicU64::new(0) })
+                .collect(),
             runs: (0..N * TASKS as usize).map(|_| UnsafeCell::new(0)).collect(),
         }
     }

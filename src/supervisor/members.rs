@@ -29,9 +29,18 @@ pub(super) struct Member {
 
 enum State {
     /// No process; the next one at this time.
-    Down { next: Instant },
-    Starting { child: Child, socket: OwnedFd, deadline: Instant },
-    Live { child: Child, socket: Option<OwnedFd> },
+    Down {
+        next: Instant,
+    },
+    Starting {
+        child: Child,
+        socket: OwnedFd,
+        deadline: Instant,
+    },
+    Live {
+        child: Child,
+        socket: Option<OwnedFd>,
+    },
 }
 
 impl Member {
@@ -217,14 +226,14 @@ impl Members {
                     Some((_, reason)) if !reason.is_empty() => {
                         let reason = String::from_utf8_lossy(reason).into_owned();
                         child.kill();
-                        member.state = State::Live { child, socket: None };
+                        member.state = State::Starting { child, socket, deadline };
                         self.note_start_failure(slot, reason);
                     }
                     // Gone before it said anything: its death will tell more.
-                    _ => member.state = State::Starting { child, socket, deadline },
-                }
-                if let State::Starting { child, .. } = &member.state {
-                    child.kill();
+                    _ => {
+                        child.kill();
+                        member.state = State::Starting { child, socket, deadline };
+                    }
                 }
             }
             State::Live { child, socket } => {
@@ -247,7 +256,8 @@ impl Members {
         tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
         if !started {
             let hint = "is shmpool::init() the first line of `main`?";
-            return self.failed_to_start(slot, format!("it ended with {} before it attached; {hint}", death.reason));
+            return self
+                .failed_to_start(slot, format!("it ended with {} before it attached; {hint}", death.reason));
         }
         let blamed = self.recover(slot, &death);
         let own_fault = !matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM));
@@ -324,9 +334,9 @@ fn start(
     let executable = *executable.as_ref().map_err(|error| format!("own executable: {error}"))?;
     let (ours, theirs) = socket::pair().map_err(|error| format!("control socket: {error}"))?;
     let workers = Arc::clone(&shared.lock().workers);
-    let data_bytes = shared.arena.capacity_bytes();
+    let data_bytes = shared.arena.segment().size_bytes() as u64;
     let welcome = Welcome::new(slot as u16, incarnation, executable, probe().0, data_bytes);
-    let fds = [shared.parent.fd(), workers.fd(), shared.arena.fd()];
+    let fds = [shared.parent.fd(), workers.fd(), shared.arena.segment().as_fd()];
     // Before the spawn, so that the worker finds it when it looks.
     socket::send(&ours, bytemuck::bytes_of(&welcome), &fds).map_err(|error| format!("welcome: {error}"))?;
     let marker = format!("{} {slot}", std::process::id());

@@ -8,12 +8,11 @@ mod shared;
 
 pub(crate) use shared::{Engine, Shared, Stage};
 
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use members::{Member, Members};
+use members::Members;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::sys::clock;

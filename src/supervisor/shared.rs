@@ -62,7 +62,7 @@ pub(crate) struct Status {
 
 impl Shared {
     pub(crate) fn new(arena: Arena, n_workers: usize, spin: Duration, start_wait: Duration) -> Result<Self> {
-        let parent: Owned<ParentControl> = Owned::create_read_only_for_others("shmpool-parent")?;
+        let parent: Owned<ParentControl> = Owned::create_read_only_for_others("parent")?;
         let header = &parent.get().header;
         header.n_workers.store(n_workers as u32, Relaxed);
         header.spin_ns.store(spin.as_nanos() as u64, Relaxed);
@@ -174,5 +174,5 @@ impl Engine {
 }
 
 pub(super) fn create_workers_segment() -> Result<Owned<WorkerControl>> {
-    Owned::create("shmpool-workers")
+    Owned::create("workers")
 }

@@ -1,9 +1,8 @@
-//! The one door to the operating system.
-//!
-//! Thin and without policy: what to do about an error belongs to the caller, who knows what failed.
+//! The one door to the operating system: thin, without policy. What failed and on what is for the caller to say.
 
 pub(crate) mod clock;
 pub(crate) mod futex;
+pub(crate) mod limits;
 pub(crate) mod process;
 pub(crate) mod shm;
 pub(crate) mod socket;

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 
 use crate::error::ExitReason;
 
@@ -28,11 +30,8 @@ impl Child {
     /// Without `pre_exec`, so that the standard library can use `posix_spawn` and a large parent costs nothing.
     /// To be called from a thread that lives as long as the child may: the parent-death signal comes when *it* ends.
     pub(crate) fn spawn(name: &str, variable: (&str, &OsStr), socket: OwnedFd) -> io::Result<Self> {
-        let child = Command::new(SELF)
-            .arg0(name)
-            .env(variable.0, variable.1)
-            .stdin(Stdio::from(socket))
-            .spawn()?;
+        let child =
+            Command::new(SELF).arg0(name).env(variable.0, variable.1).stdin(Stdio::from(socket)).spawn()?;
         let pid = child.id();
         let number = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
         match pidfd_open(number, PidfdFlags::empty()) {

@@ -173,7 +173,10 @@ mod tests {
                 let leases = cut(n_tasks, n_workers);
                 let mut next = 0_u64;
                 for pair in leases.windows(2) {
-                    assert!(pair[0].ring < pair[1].ring || pair[0].len >= pair[1].len, "leases grow: {pair:?}");
+                    assert!(
+                        pair[0].ring < pair[1].ring || pair[0].len >= pair[1].len,
+                        "leases grow: {pair:?}"
+                    );
                 }
                 for lease in &leases {
                     assert_eq!(u64::from(lease.start), next, "a gap or an overlap at {lease:?}");

@@ -78,7 +78,13 @@ impl Invocation {
     ///
     /// # Safety
     /// The mapping reaches to `args.end()`, and `params` lives as long as the invocation is used for this job.
-    pub(crate) unsafe fn bind(&mut self, data: *mut u8, args: &JobArgs, params: &Params, params_bytes: usize) {
+    pub(crate) unsafe fn bind(
+        &mut self,
+        data: *mut u8,
+        args: &JobArgs,
+        params: &Params,
+        params_bytes: usize,
+    ) {
         // SAFETY: by contract every operand lies in the mapping.
         let at = |operand: Operand| unsafe { data.add(operand.offset as usize) };
         for (address, &operand) in self.inputs.iter_mut().zip(&args.operands) {
@@ -276,7 +282,10 @@ mod tests {
     fn a_function_of_a_library_is_refused_by_name() {
         // Test binaries link the C library dynamically.
         let error = Place::of(libc::malloc as *const () as usize).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::ForeignFunction { library } if library.contains("libc")), "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::ForeignFunction { library } if library.contains("libc")),
+            "{error}"
+        );
     }
 
     #[test]

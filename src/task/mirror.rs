@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::job::{JobSpec, Lease, Policy, cut};
-use crate::control::entry::{Owner, Tag};
+use super::message::read_message;
+use crate::control::entry::Tag;
 use crate::control::parent::{JobSlot, ParentControl};
 use crate::control::worker::WorkerControl;
-use super::message::read_message;
 use crate::control::{EntryIndex, N_ENTRIES, N_JOBS};
 use crate::error::{Death, Deaths, ExitReason};
 use crate::ring::{Full, Ring};
@@ -32,7 +32,10 @@ pub(crate) const FAILURES_MAX: usize = 256;
 /// Why a task failed.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
-    Panicked { message: String, location: String },
+    Panicked {
+        message: String,
+        location: String,
+    },
     Returned(Vec<u8>),
     Died(Deaths),
     /// It was running, or may have been, when the control segment had to be thrown away, and must not run twice.
@@ -113,7 +116,11 @@ impl Mirror {
     }
 
     /// Opens a job in a free slot and offers its leases; `None` while every slot is taken.
-    pub(crate) fn open(&mut self, control: Control<'_>, spec: &JobSpec<'_>) -> Option<(usize, Result<(), Corrupt>)> {
+    pub(crate) fn open(
+        &mut self,
+        control: Control<'_>,
+        spec: &JobSpec<'_>,
+    ) -> Option<(usize, Result<(), Corrupt>)> {
         let index = self.jobs.iter().position(Option::is_none)?;
         let backlog: VecDeque<Lease> = cut(spec.n_tasks, self.overflow.len()).into();
         let job = Job {
@@ -217,10 +224,15 @@ impl Mirror {
         let mut blamed = None;
         for index in 0..self.jobs.len() {
             let Some(job) = &self.jobs[index] else { continue };
-            let held: Vec<u32> = job.outstanding.iter().copied().filter(|&entry| {
-                let state = control.workers.entries[entry as usize].state();
-                state.tag() == Some(Tag::Running) && state.owner().slot == slot
-            }).collect();
+            let held: Vec<u32> = job
+                .outstanding
+                .iter()
+                .copied()
+                .filter(|&entry| {
+                    let state = control.workers.entries[entry as usize].state();
+                    state.tag() == Some(Tag::Running) && state.owner().slot == slot
+                })
+                .collect();
             for entry in held {
                 let suspect = self.recover_entry(control, index, entry, death)?;
                 blamed = blamed.or(suspect.map(|task| (index, task)));
@@ -436,7 +448,9 @@ impl Mirror {
                 self.entries[entry as usize].position = None;
                 self.overflow[ring].push_back(entry);
             }
-            Err(Full::HeadBeyondTail) => return Err(Corrupt(format!("the head of ring {ring} is beyond its tail"))),
+            Err(Full::HeadBeyondTail) => {
+                return Err(Corrupt(format!("the head of ring {ring} is beyond its tail")));
+            }
         }
         Ok(())
     }
@@ -496,7 +510,10 @@ impl Policy {
     /// May a task with this history run again?
     fn forgives(&self, deaths: &[Death]) -> bool {
         let outside = |death: &&Death| {
-            matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP))
+            matches!(
+                death.reason,
+                ExitReason::Signal(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP)
+            )
         };
         let kills = deaths.iter().filter(outside).count() as u32;
         kills < self.kills_max && deaths.len() as u32 - kills < self.faults_max
@@ -511,7 +528,13 @@ enum Look {
 }
 
 /// Looks at one entry, and adds what it has done to its job if it has ended.
-fn look(control: Control<'_>, index: u32, entry: &Entry, job: &mut Job, n_workers: usize) -> Result<Look, Corrupt> {
+fn look(
+    control: Control<'_>,
+    index: u32,
+    entry: &Entry,
+    job: &mut Job,
+    n_workers: usize,
+) -> Result<Look, Corrupt> {
     let words = &control.workers.entries[index as usize];
     let state = words.state();
     if state.seq() != entry.seq {

@@ -284,7 +284,8 @@ impl<F: Fn(&mut T) + Copy, T: Pod> Kernel for Update<F, T> {
         let range = call.elements(task);
         // SAFETY: the task's elements are leased to us, so nobody else touches them; the closure is the verb's.
         unsafe {
-            let elements = std::slice::from_raw_parts_mut(call.output.cast::<T>().add(range.start), range.len());
+            let elements =
+                std::slice::from_raw_parts_mut(call.output.cast::<T>().add(range.start), range.len());
             for element in elements {
                 conjure::<F>()(element);
             }
@@ -438,4 +439,45 @@ pub(crate) struct StepBytes {
     pub(crate) table: u64,
     pub(crate) n_bytes: u64,
     pub(crate) params: [u8; 64],
+}
+
+impl Kernel for Tiles {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        // SAFETY: by the contract of `Run` the job is a chain's.
+        unsafe { run_tile(call, task) }
+    }
+}
+
+/// Not inlined: it dispatches on the level by itself, so one copy is enough.
+///
+/// # Safety
+/// As for [`Run`](super::kernel::Run), of a job whose parameters are a chain's.
+#[inline(never)]
+unsafe fn run_tile(call: &Invocation, task: u32) -> Outcome {
+    // SAFETY: the parameters start with a header, on an edge of 64 bytes.
+    let header = unsafe { *call.params.cast::<ChainHeader>() };
+    // SAFETY: as many steps as the header says follow it.
+    let bytes = unsafe {
+        let first = call.params.add(size_of::<ChainHeader>()).cast::<StepBytes>();
+        std::slice::from_raw_parts(first, header.n_steps as usize)
+    };
+    let steps: Vec<Step> = bytes
+        .iter()
+        .map(|step| {
+            let table = Place(step.table).address().expect("the parent made the place");
+            // SAFETY: a `StepTable` of this very executable, made for these parameters.
+            unsafe {
+                let table = &*(table as *const StepTable);
+                Step::from_parts(table, &step.params[..step.n_bytes as usize])
+            }
+            .expect("the parent made the step")
+        })
+        .collect();
+    let plan = Plan::new(&steps, header.shape.map(|n| n as usize), Some(header.tile.map(|n| n as usize)))
+        .expect("the parent made the same plan");
+    let level = Level::from_number(header.level as u32).unwrap_or(Level::Baseline);
+    // SAFETY: the operands are images of the plan's shapes, the input is written by nobody, and the tile is leased to us.
+    unsafe { plan.run(task.into(), call.inputs[0], call.output, &mut call.scratch.borrow_mut(), level) };
+    Outcome::Done
 }

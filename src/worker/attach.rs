@@ -1,5 +1,4 @@
 //! From a control socket to a live worker.
-#![allow(unsafe_code)] // views the control segments as their types
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -8,8 +7,10 @@ use super::Worker;
 use crate::control::entry::Owner;
 use crate::control::handshake::{READY, REFUSED, Welcome};
 use crate::control::mapped::Mapped;
-use crate::control::parent::MAGIC;
-use crate::segment::Mapping;
+use crate::control::parent::{MAGIC, ParentControl};
+use crate::control::worker::WorkerControl;
+use crate::error::Error;
+use crate::segment::{Access, Mapping, Segment};
 use crate::sync::Acquire;
 use crate::sys::{process, socket};
 use crate::task::kernel::probe;
@@ -35,14 +36,17 @@ impl Worker {
         }
     }
 
-    fn from_welcome(control: OwnedFd, welcome: Welcome, fds: Vec<OwnedFd>) -> Result<Self, (OwnedFd, String)> {
+    fn from_welcome(
+        control: OwnedFd,
+        welcome: Welcome,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Self, (OwnedFd, String)> {
         match segments(&welcome, fds) {
             Ok((parent, workers, data)) => Ok(Worker {
                 me: Owner { slot: welcome.slot as u16, incarnation: welcome.incarnation as u16 },
                 parent,
                 workers,
                 data,
-                data_bytes: welcome.data_bytes,
                 socket: control,
             }),
             Err(reason) => Err((control, reason)),
@@ -51,22 +55,24 @@ impl Worker {
 
     /// Maps the data segment at least up to `wanted` bytes. Addresses into it change.
     pub(super) fn map_data_to(&mut self, wanted: u64) -> Result<(), String> {
-        if wanted <= self.data.len() as u64 {
+        let (mapped, whole) = (self.data.len_bytes(), self.data.segment().size_bytes());
+        if wanted <= mapped as u64 {
             return Ok(());
         }
-        if wanted > self.data_bytes {
-            return Err(format!("an array ends at byte {wanted} of a data segment of {}", self.data_bytes));
+        if wanted > whole as u64 {
+            return Err(format!("an array ends at byte {wanted} of a data segment of {whole}"));
         }
+        let wanted = wanted as usize;
         // A little more than asked for, so that a growing program does not remap at every step.
-        let target = (wanted + wanted / 8).next_multiple_of(HIGH_WATER_STEP).min(self.data_bytes);
-        self.data.grow(target as usize).map_err(|error| format!("mapping {target} bytes of the data segment: {error}"))
+        let target = (wanted + wanted / 8).next_multiple_of(HIGH_WATER_STEP).min(whole);
+        self.data.grow(target).map_err(text)
     }
 }
 
 /// What the mapping of the data segment grows by, at least.
-const HIGH_WATER_STEP: u64 = 16 << 20;
+const HIGH_WATER_STEP: usize = 16 << 20;
 
-type Segments = (Mapped<crate::control::parent::ParentControl>, Mapped<crate::control::worker::WorkerControl>, Mapping);
+type Segments = (Mapped<ParentControl>, Mapped<WorkerControl>, Mapping);
 
 fn segments(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
     let executable = process::executable_id().map_err(|error| format!("own executable: {error}"))?;
@@ -74,20 +80,26 @@ fn segments(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
     let n_fds = fds.len();
     let [parent, workers, data]: [OwnedFd; 3] =
         fds.try_into().map_err(|_| format!("descriptors: found {n_fds}, wanted 3"))?;
-    let parent: Mapped<crate::control::parent::ParentControl> = Mapped::attach_read_only(parent)?;
+    let parent: Mapped<ParentControl> = Mapped::attach_read_only(parent).map_err(text)?;
     // Acquire: pairs with the Release of the parent, which writes the magic last.
     let magic = parent.get().header.magic.load(Acquire);
     if magic != MAGIC {
         return Err(format!("parent-written segment: found magic {magic:#x}, wanted {MAGIC:#x}"));
     }
-    let workers = Mapped::attach(workers)?;
-    let first = HIGH_WATER_STEP.min(welcome.data_bytes);
-    let data = Mapping::attach(data, "data segment", welcome.data_bytes, first as usize).map_err(|error| error.to_string())?;
+    let workers = Mapped::attach(workers).map_err(text)?;
+    let data_bytes = welcome.data_bytes as usize;
+    let data = Segment::attach("arena", data, data_bytes, Access::Shared)
+        .and_then(|segment| segment.map_writable(HIGH_WATER_STEP.min(data_bytes)))
+        .map_err(text)?;
     for mapping in [parent.mapping(), workers.mapping(), &data] {
         // A task's own forked child must not write on after the worker is dead, and a crash must not dump the arena.
-        mapping.keep_private().map_err(|error| error.to_string())?;
+        mapping.dont_fork().and_then(|()| mapping.dont_dump()).map_err(text)?;
     }
     Ok((parent, workers, data))
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
 }
 
 fn receive_welcome(control: &OwnedFd) -> Result<(Welcome, Vec<OwnedFd>), String> {
@@ -101,7 +113,8 @@ fn receive_welcome(control: &OwnedFd) -> Result<(Welcome, Vec<OwnedFd>), String>
             continue;
         }
         let mut bytes = [0; size_of::<Welcome>()];
-        let received = socket::receive(control, &mut bytes).map_err(|error| format!("control socket: {error}"))?;
+        let received =
+            socket::receive(control, &mut bytes).map_err(|error| format!("control socket: {error}"))?;
         if received.n_bytes != bytes.len() {
             return Err(format!("welcome: found {} bytes, wanted {}", received.n_bytes, bytes.len()));
         }

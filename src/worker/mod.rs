@@ -2,7 +2,6 @@
 //!
 //! It is entered with a control socket and nothing else, and believes what the parent wrote only after a look: a bad
 //! descriptor fails its task, it does not crash the worker.
-#![allow(unsafe_code)] // calls trampolines over the arena
 
 mod attach;
 mod panics;
@@ -10,7 +9,8 @@ mod run;
 mod start;
 
 pub(crate) use panics::{caught, install_hook};
-pub(crate) use start::{enter_if_marked, init, is_worker, mark_initialised, require_init};
+pub(crate) use start::require_init;
+pub use start::{enter_before_main, init};
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::park::{self, Spin};
 use crate::ring::Ring;
 use crate::segment::Mapping;
 use crate::sync::{Acquire, Relaxed};
-use crate::sys::{futex, process};
+use crate::sys::futex;
 
 /// A worker that has attached.
 pub(crate) struct Worker {
@@ -32,7 +32,6 @@ pub(crate) struct Worker {
     workers: Mapped<WorkerControl>,
     /// The data segment, up to a high-water mark that grows on demand: a wild write reaches no further.
     data: Mapping,
-    data_bytes: u64,
     /// Kept open: its end tells the parent that we are gone, and the other way round.
     socket: OwnedFd,
 }

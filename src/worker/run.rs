@@ -1,10 +1,11 @@
 //! Runs the tasks of one lease after the other.
+#![allow(unsafe_code)] // calls trampolines over the arena
 
 use super::{Worker, caught};
+use crate::control::PARAMS_BYTES_MAX;
 use crate::control::entry::{Claim, Tag};
 use crate::control::parent::POPULATE;
 use crate::control::worker::{ERROR, PANIC};
-use crate::control::PARAMS_BYTES_MAX;
 use crate::sync::{AcqRel, Relaxed};
 use crate::sys::{futex, process};
 use crate::task::job::JobArgs;
@@ -38,7 +39,8 @@ impl Runner {
     pub(super) fn run(&mut self, worker: &mut Worker, claim: &Claim) {
         let descriptor = &worker.parent.get().entries[claim.entry as usize];
         // Relaxed throughout: published by the state that we have claimed (A3).
-        let (start, len) = (u64::from(descriptor.start.load(Relaxed)), u64::from(descriptor.len.load(Relaxed)));
+        let (start, len) =
+            (u64::from(descriptor.start.load(Relaxed)), u64::from(descriptor.len.load(Relaxed)));
         let job = (descriptor.job.load(Relaxed) as usize).min(crate::control::N_JOBS - 1);
         let prepared = self.prepare(worker, job, descriptor.job_id.load(Relaxed), start + len);
 
@@ -119,7 +121,9 @@ impl Runner {
         let slot = &worker.parent.get().jobs[job];
         let (found, params_bytes) = (slot.id.load(Relaxed), slot.params_bytes.load(Relaxed) as usize);
         if found != job_id || params_bytes > PARAMS_BYTES_MAX {
-            return Err(format!("entry of job {job_id} leads to job {found} with {params_bytes} bytes of parameters"));
+            return Err(format!(
+                "entry of job {job_id} leads to job {found} with {params_bytes} bytes of parameters"
+            ));
         }
         for (mine, word) in self.params.0.iter_mut().zip(&slot.params[..params_bytes.div_ceil(8)]) {
             *mine = word.load(Relaxed);
@@ -127,9 +131,10 @@ impl Runner {
         self.populate = args.flags & POPULATE != 0;
         // SAFETY: `map_data_to` has mapped to the end of every operand, and does so again before the next job moves the mapping;
         // the parameters are ours.
-        unsafe { self.invocation.bind(worker.data.as_mut_ptr(), &args, &self.params, params_bytes) };
+        unsafe { self.invocation.bind(worker.data.as_ptr(), &args, &self.params, params_bytes) };
         // SAFETY: the parent wrote a place that it made of a `Run`.
-        unsafe { Place(slot.code.load(Relaxed)).trampoline() }.ok_or_else(|| "no kernel at this place".to_owned())
+        unsafe { Place(slot.code.load(Relaxed)).trampoline() }
+            .ok_or_else(|| "no kernel at this place".to_owned())
     }
 
     /// Makes the pages of a task's output in one call: far cheaper than a fault each, and an error where a fault would be a
@@ -138,8 +143,11 @@ impl Runner {
         let call = &self.invocation;
         let element_bytes = call.output_bytes / call.n_elements.max(1);
         let elements = call.elements(task);
-        let start = call.output as usize - worker.data.as_mut_ptr() as usize + elements.start * element_bytes;
+        let start = call.output as usize - worker.data.as_ptr() as usize + elements.start * element_bytes;
         let bytes = elements.len() * element_bytes;
-        worker.data.populate_write(start, bytes).map_err(|error| format!("memory for the output of task {task}: {error}"))
+        worker
+            .data
+            .populate(start..start + bytes)
+            .map_err(|error| format!("memory for the output of task {task}: {error}"))
     }
 }

@@ -37,8 +37,24 @@ pub fn init() {
     mark_initialised();
 }
 
+/// What [`test_workers!`](crate::test_workers) and the feature `constructor` put before `main`: a worker becomes one there, on a
+/// thread of its own with a full stack, and never reaches `main`.
+pub extern "C" fn enter_before_main() {
+    // Nothing may unwind out of here: there is nobody to catch it.
+    let _ = std::panic::catch_unwind(|| {
+        enter_if_marked(true);
+        mark_initialised();
+    });
+}
+
+/// The feature `constructor`: every program that links this crate and builds a pool.
+#[cfg(feature = "constructor")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+pub(crate) static CONSTRUCTOR: extern "C" fn() = enter_before_main;
+
 /// Says that this process's workers will find their way.
-pub(crate) fn mark_initialised() {
+fn mark_initialised() {
     INITIALISED.store(true, Relaxed);
 }
 
@@ -59,20 +75,21 @@ pub(crate) fn require_init() -> Result<()> {
 }
 
 /// True in a worker.
-pub(crate) fn is_worker() -> bool {
+fn is_worker() -> bool {
     WORKER.load(Relaxed)
 }
 
 /// Becomes a worker if this process was started as one, and then never returns. `on_new_thread`: before `main`, where the
 /// main thread has no name and no guard against stack overflow.
-pub(crate) fn enter_if_marked(on_new_thread: bool) {
+fn enter_if_marked(on_new_thread: bool) {
     let Some(marker) = marker() else { return };
     WORKER.store(true, Relaxed);
     // SAFETY: first line of `main`, or before it: no other thread reads the environment. A program that a task starts must not take
     // itself for a worker.
     unsafe { std::env::remove_var(VARIABLE) };
     if on_new_thread {
-        let worker = std::thread::Builder::new().name("main".into()).stack_size(8 << 20).spawn(move || enter(&marker));
+        let worker =
+            std::thread::Builder::new().name("main".into()).stack_size(8 << 20).spawn(move || enter(&marker));
         if let Ok(worker) = worker {
             let _ = worker.join();
         }
@@ -130,7 +147,8 @@ fn start(marker: &Marker) -> std::result::Result<Worker, String> {
     if !process::die_with_parent(marker.parent).map_err(|error| format!("parent-death signal: {error}"))? {
         orphan();
     }
-    let control = process::take_stdin().map_err(|error| format!("control socket on standard input: {error}"))?;
+    let control =
+        process::take_stdin().map_err(|error| format!("control socket on standard input: {error}"))?;
     process::reset_signals();
     process::prefer_to_be_killed();
     process::set_name(&CString::new(format!("shmpool-w{}", marker.slot)).unwrap_or_default());
@@ -145,13 +163,17 @@ fn watch_parent(parent: u32) {
     let Ok(pidfd) = process::watch(parent) else {
         process::exit_now(EXIT_START); // it is gone already
     };
-    let watcher = std::thread::Builder::new().name("shmpool-watch".into()).stack_size(32 << 10).spawn(move || {
-        loop {
-            if matches!(socket::wait_readable(&pidfd, std::time::Duration::from_secs(3600)), Ok(true) | Err(_)) {
-                process::exit_now(0);
+    let watcher =
+        std::thread::Builder::new().name("shmpool-watch".into()).stack_size(32 << 10).spawn(move || {
+            loop {
+                if matches!(
+                    socket::wait_readable(&pidfd, std::time::Duration::from_secs(3600)),
+                    Ok(true) | Err(_)
+                ) {
+                    process::exit_now(0);
+                }
             }
-        }
-    });
+        });
     // Without the thread the signal remains, and the control socket.
     drop(watcher);
 }

@@ -1,2 +1,2 @@
 //! shmpool beside its rivals.
-fn main() { }
+fn main() {}

@@ -1,0 +1,457 @@
+//! The arena: one large, sparse segment that arrays lie in, and its allocator.
+//!
+//! Invariants, which `SAFETY` notes cite:
+//! * **B1** The range of a living [`Block`] lies in the mapping and overlaps no other living block's.
+//! * **B2** The mapping lives as long as any [`Arena`] handle, every block holds one, and it never moves.
+#![allow(unsafe_code)] // `Send` and `Sync` of `Block`
+
+mod books;
+pub(crate) mod budget;
+mod kept;
+mod ranges;
+
+use std::fmt;
+use std::ops::Range;
+use std::process;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::{Access, Mapping, Segment};
+use crate::sys::limits;
+use books::{Books, HUGE_PAGE, Place};
+use budget::{Budget, Headroom, Limits, system_limits};
+
+/// Memory that worker processes share, where arrays live.
+///
+/// It is as large as the machine's memory and costs only the pages that are touched. The pages of a dropped array are
+/// kept for a while for the next one, and then given back to the system: by the pool that the arena belongs to about once
+/// a second, by [`trim`](Arena::trim) at once. What is too large is refused before it is touched.
+///
+/// A handle is cheap to clone, and every array holds one: arrays may outlive the pool that made them.
+///
+/// Nothing of it has a name, and nothing is left behind when the process ends, however it ends.
+///
+/// ```
+/// let arena = shmpool::Arena::new()?;
+/// let xs = arena.array_from(&[1.0f32, 2.0, 3.0])?;
+/// assert_eq!(xs.iter().sum::<f32>(), 6.0);
+/// # Ok::<(), shmpool::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Arena {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    mapping: Mapping,
+    /// The process whose books these are. A forked child has a copy that nobody keeps true.
+    owner: u32,
+    born: Instant,
+    kept_bytes_max: usize,
+    kept_age: Duration,
+    huge_pages: HugePages,
+    state: Mutex<State>,
+}
+
+struct State {
+    books: Books,
+    budget: Budget,
+}
+
+/// Whether an arena has huge pages (2 MiB), which make the first touch of large arrays up to 15 times cheaper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HugePages {
+    /// Nobody asked for them.
+    NotRequested,
+    /// The kernel uses them where it finds any.
+    Enabled,
+    /// The kernel will not, and why.
+    Unavailable(String),
+}
+
+impl fmt::Display for HugePages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HugePages::NotRequested => write!(f, "not requested"),
+            HugePages::Enabled => write!(f, "enabled"),
+            HugePages::Unavailable(reason) => write!(f, "unavailable: {reason}"),
+        }
+    }
+}
+
+/// Sizes of an [`Arena`] at one moment, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ArenaStats {
+    /// The most that all arrays together can have.
+    pub capacity_bytes: u64,
+    /// What living arrays have, rounded up to cache lines or pages.
+    pub allocated_bytes: u64,
+    /// Of what dropped arrays had, the part that is kept for the next ones.
+    pub kept_bytes: u64,
+    /// What has pages, by the kernel's count: less than the sum of the two where nobody has touched them.
+    pub resident_bytes: u64,
+    /// Whether there are huge pages.
+    pub huge_pages: HugePages,
+}
+
+/// Settings of a new [`Arena`].
+#[derive(Default)]
+#[must_use = "ends with `create`"]
+pub struct ArenaBuilder {
+    capacity_bytes: Option<usize>,
+    huge_pages: bool,
+    kept_bytes_max: Option<usize>,
+    kept_age: Option<Duration>,
+    limits: Option<Limits>,
+}
+
+impl ArenaBuilder {
+    /// The most that all arrays together can have, in bytes, above 0; address space only, until it is touched.
+    ///
+    /// Without it: the machine's memory, or what `RLIMIT_FSIZE` and half of what `RLIMIT_AS` allow, if that is less.
+    pub fn capacity(mut self, bytes: usize) -> Self {
+        self.capacity_bytes = Some(bytes);
+        self
+    }
+
+    /// Asks the kernel for huge pages; [`ArenaStats::huge_pages`] says what came of it. Not by default.
+    pub fn huge_pages(mut self, wanted: bool) -> Self {
+        self.huge_pages = wanted;
+        self
+    }
+
+    /// The most to keep of what dropped arrays had, in bytes. By default a quarter of the memory that is available now.
+    pub fn kept_bytes_max(mut self, bytes: usize) -> Self {
+        self.kept_bytes_max = Some(bytes);
+        self
+    }
+
+    /// How long to keep it. By default 10 s.
+    pub fn kept_age(mut self, age: Duration) -> Self {
+        self.kept_age = Some(age);
+        self
+    }
+
+    /// Whom to ask for headroom instead of the system.
+    #[cfg(test)]
+    fn limits(mut self, limits: impl Fn() -> Result<Headroom> + Send + Sync + 'static) -> Self {
+        self.limits = Some(Box::new(limits));
+        self
+    }
+
+    /// Makes the arena.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] if the capacity exceeds `RLIMIT_FSIZE`, [`ErrorKind::Option`] if it is 0 or no
+    /// address space has room for it, [`ErrorKind::Os`] if the system refuses.
+    pub fn create(self) -> Result<Arena> {
+        let machine = limits::meminfo().map_err(|error| Error::os("read /proc/meminfo", error))?;
+        let page = rustix::param::page_size();
+        let wanted = self.capacity_bytes.unwrap_or_else(|| default_capacity(machine.total_bytes));
+        // Beyond `isize::MAX` no slice could cover it, and no address space has it.
+        let capacity = wanted
+            .checked_next_multiple_of(page)
+            .filter(|bytes| (1..=isize::MAX as usize).contains(bytes))
+            .ok_or_else(|| ErrorKind::Option {
+                option: "capacity",
+                value: wanted.to_string(),
+                why: "is not a size that memory can have",
+            })?;
+        let mapping = Segment::create("data", capacity, Access::Shared)?;
+        let huge_pages = if self.huge_pages { ask_for_huge_pages(&mapping) } else { HugePages::NotRequested };
+        let state = State {
+            books: Books::new(capacity, page),
+            budget: Budget::new(self.limits.unwrap_or_else(system_limits)),
+        };
+        Ok(Arena {
+            inner: Arc::new(Inner {
+                mapping,
+                owner: process::id(),
+                born: Instant::now(),
+                kept_bytes_max: self.kept_bytes_max.unwrap_or((machine.available_bytes / 4) as usize),
+                kept_age: self.kept_age.unwrap_or(Duration::from_secs(10)),
+                huge_pages,
+                state: Mutex::new(state),
+            }),
+        })
+    }
+}
+
+fn default_capacity(total_bytes: u64) -> usize {
+    let file_size_max = limits::file_size_max().unwrap_or(u64::MAX);
+    // The heap needs some of it too.
+    let address_space_max = limits::address_space_left().map_or(u64::MAX, |left| left / 2);
+    let page = rustix::param::page_size() as u64;
+    (total_bytes.min(file_size_max).min(address_space_max) / page * page) as usize
+}
+
+fn ask_for_huge_pages(mapping: &Mapping) -> HugePages {
+    let enabled = limits::shmem_huge_pages().and_then(|()| {
+        if !(mapping.as_ptr() as usize).is_multiple_of(HUGE_PAGE) {
+            return Err("the kernel chose an address that no huge page can have".to_owned());
+        }
+        mapping.want_huge_pages().map_err(|error| error.to_string())
+    });
+    match enabled {
+        Ok(()) => HugePages::Enabled,
+        Err(reason) => HugePages::Unavailable(reason),
+    }
+}
+
+impl Arena {
+    /// An arena with the default settings.
+    ///
+    /// # Errors
+    /// As [`ArenaBuilder::create`].
+    pub fn new() -> Result<Arena> {
+        Arena::builder().create()
+    }
+
+    /// Settings for another one.
+    ///
+    /// ```
+    /// use shmpool::{Arena, ErrorKind};
+    ///
+    /// let arena = Arena::builder().capacity(1 << 20).create()?;
+    /// let error = arena.zeros::<u8>(2 << 20).unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::TooLarge { limit: "the arena's capacity", .. }));
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn builder() -> ArenaBuilder {
+        ArenaBuilder::default()
+    }
+
+    /// Whether both handles are of one arena.
+    pub fn same(&self, other: &Arena) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Its sizes now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if the kernel does not tell; [`ErrorKind::ForkedChild`] in a forked child.
+    pub fn stats(&self) -> Result<ArenaStats> {
+        self.check_owner()?;
+        let resident_bytes = self.segment().resident_bytes()?;
+        let state = self.state();
+        Ok(ArenaStats {
+            capacity_bytes: self.segment().size_bytes() as u64,
+            allocated_bytes: state.books.allocated_bytes() as u64,
+            kept_bytes: state.books.kept_bytes() as u64,
+            resident_bytes,
+            huge_pages: self.inner.huge_pages.clone(),
+        })
+    }
+
+    /// Gives all pages that no array uses back to the system, and returns how many bytes that were by the kernel's count.
+    ///
+    /// ```
+    /// let arena = shmpool::Arena::new()?;
+    /// drop(arena.array_from(&[1u8; 100_000])?);
+    /// assert!(arena.trim() >= 100_000);
+    /// assert_eq!(arena.stats()?.resident_bytes, 0);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn trim(&self) -> u64 {
+        if self.check_owner().is_err() {
+            return 0;
+        }
+        let overdue = self.state().books.take_overdue(Some(u64::MAX), 0);
+        self.give_back(overdue)
+    }
+
+    /// Gives back what has been kept too long, or everything when memory is short. To be called about once a second.
+    pub(crate) fn tick(&self, now: Instant) {
+        if self.check_owner().is_err() {
+            return;
+        }
+        let mut state = self.state();
+        if state.books.kept_bytes() == 0 {
+            return;
+        }
+        // A system that does not tell is not short of memory for that.
+        let short = state.budget.headroom().is_ok_and(|headroom| headroom.bytes == 0);
+        let old =
+            if short { Some(u64::MAX) } else { self.second(now).checked_sub(self.inner.kept_age.as_secs()) };
+        let overdue = state.books.take_overdue(old, self.inner.kept_bytes_max);
+        drop(state);
+        self.give_back(overdue);
+    }
+
+    /// Allocates `len_bytes`; `what` is for the message.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] if the capacity, the cgroup or the machine has no room for it;
+    /// [`ErrorKind::ForkedChild`] in a forked child.
+    pub(crate) fn allocate(&self, len_bytes: usize, what: &dyn fmt::Display) -> Result<Block> {
+        self.check_owner()?;
+        if len_bytes == 0 {
+            return Ok(self.block(Place { range: 0..0, stale: Vec::new() }, 0));
+        }
+        let mut placed = self.place(len_bytes, what)?;
+        if placed.is_err() && self.trim() > 0 {
+            placed = self.place(len_bytes, what)?;
+        }
+        match placed {
+            Ok(place) => Ok(self.block(place, len_bytes)),
+            Err(left) => Err(budget::too_large(what, len_bytes as u64, left)),
+        }
+    }
+
+    /// Says what is left if the system is short of memory: then a trim may help.
+    fn place(
+        &self,
+        len_bytes: usize,
+        what: &dyn fmt::Display,
+    ) -> Result<std::result::Result<Place, Headroom>> {
+        let mut guard = self.state();
+        let State { books, budget } = &mut *guard;
+        let Some(place) = books.plan(len_bytes) else {
+            let left = Headroom { bytes: books.longest_free() as u64, limit: "the arena's capacity" };
+            return Err(budget::too_large(what, len_bytes as u64, left));
+        };
+        let untouched = || {
+            let promised = (books.allocated_bytes() + books.kept_bytes()) as u64;
+            Ok(promised.saturating_sub(self.segment().resident_bytes()?))
+        };
+        Ok(budget.promise(place.fresh_bytes() as u64, untouched)?.map(|()| {
+            books.take(&place);
+            place
+        }))
+    }
+
+    fn block(&self, Place { range, stale }: Place, len_bytes: usize) -> Block {
+        let first = self
+            .inner
+            .mapping
+            .at(range.start as u64, len_bytes)
+            .expect("the books end where the mapping does");
+        Block { arena: self.clone(), first, len_bytes, range, stale }
+    }
+
+    fn free(&self, range: Range<usize>) {
+        // A forked child frees nothing: its parent uses the block still. And it must not lock: a thread that is not
+        // there may hold the lock.
+        if range.is_empty() || self.check_owner().is_err() {
+            return;
+        }
+        let mut state = self.state();
+        state.books.free(range, self.second(Instant::now()));
+        let overdue = state.books.take_overdue(None, self.inner.kept_bytes_max);
+        drop(state);
+        self.give_back(overdue);
+    }
+
+    /// Punches ranges that were withdrawn from the books, without holding the lock: it takes 50 ms a GiB or more.
+    fn give_back(&self, ranges: Vec<Range<usize>>) -> u64 {
+        let resident_bytes = || self.segment().resident_bytes().unwrap_or(0);
+        let before = if ranges.is_empty() { 0 } else { resident_bytes() };
+        for range in &ranges {
+            let punched = self.segment().punch(range.clone());
+            let books = &mut self.state().books;
+            match punched {
+                Ok(()) => books.put_back(range.clone()),
+                Err(error) => {
+                    tracing::warn!(%error, "pages stay resident");
+                    books.keep(range.clone(), self.second(Instant::now()));
+                }
+            }
+        }
+        if ranges.is_empty() { 0 } else { before.saturating_sub(resident_bytes()) }
+    }
+
+    /// The segment, for workers to attach.
+    /// First byte of the mapping, which is as large as the capacity.
+    pub(crate) fn first(&self) -> *mut u8 {
+        self.inner.mapping.as_ptr()
+    }
+
+    pub(crate) fn segment(&self) -> &Segment {
+        self.inner.mapping.segment()
+    }
+
+    /// One past the highest byte that was ever allocated: workers map no more.
+    pub(crate) fn high_water(&self) -> u64 {
+        self.state().books.high_water() as u64
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.inner.born).as_secs()
+    }
+
+    fn check_owner(&self) -> Result<()> {
+        let (owner, child) = (self.inner.owner, process::id());
+        if owner == child { Ok(()) } else { Err(ErrorKind::ForkedChild { owner, child }.into()) }
+    }
+
+    /// A poisoned lock is taken all the same: blocks must be able to free themselves while a panic unwinds.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Arena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let capacity_bytes = self.segment().size_bytes();
+        f.debug_struct("Arena").field("capacity_bytes", &capacity_bytes).finish_non_exhaustive()
+    }
+}
+
+/// One allocation. Dropping it frees it.
+pub(crate) struct Block {
+    arena: Arena,
+    first: NonNull<u8>,
+    len_bytes: usize,
+    /// What it has for itself: `len_bytes` rounded up.
+    range: Range<usize>,
+    stale: Vec<Range<usize>>,
+}
+
+// SAFETY: `first` points to bytes that no other block of any process has [B1] and that live as long as `arena`, which the
+// block holds [B2]; it is handed out as a raw pointer alone. Everything else in a block is `Send` and `Sync`.
+unsafe impl Send for Block {}
+// SAFETY: as above; `&Block` changes nothing.
+unsafe impl Sync for Block {}
+
+impl Block {
+    /// Where it lies.
+    pub(crate) fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// Bytes from the segment's start, a multiple of 64.
+    pub(crate) fn offset(&self) -> u64 {
+        self.range.start as u64
+    }
+
+    /// Its size, as it was asked for.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.len_bytes
+    }
+
+    /// First byte.
+    pub(crate) fn first(&self) -> NonNull<u8> {
+        self.first
+    }
+
+    /// Whether every page of it was resident when it was allocated.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.stale.iter().map(ExactSizeIterator::len).sum::<usize>() == self.range.len()
+    }
+
+    /// The parts, in bytes from its start, that held old bytes when it was allocated; the rest was zero.
+    pub(crate) fn stale_parts(&self) -> impl Iterator<Item = Range<usize>> {
+        let (start, len) = (self.range.start, self.len_bytes);
+        self.stale.iter().map(move |part| (part.start - start).min(len)..(part.end - start).min(len))
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.arena.free(self.range.clone());
+    }
+}

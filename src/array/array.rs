@@ -1,0 +1,455 @@
+//! Arrays: blocks of the arena with a type and a shape.
+#![allow(unsafe_code)] // slices over a block's bytes
+
+use std::any::type_name;
+use std::fmt;
+use std::io::{self, Read};
+use std::marker::PhantomData;
+use std::ops::{
+    Deref, DerefMut, Index, IndexMut, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
+};
+use std::slice;
+
+use bytemuck::Pod;
+
+use super::shape::{Indices, Shape};
+use crate::arena::{Arena, Block};
+use crate::error::{Error, ErrorKind, Result};
+
+/// An array in memory that worker processes share: one to four dimensions, row-major, contiguous, on a 64-byte edge.
+///
+/// Derefs to a slice of all elements in order; `array[[y, x]]` is the element at an index. The bytes of `T` mean the same in
+/// every process, which is what [`Pod`] says. The memory is freed when the array is dropped, and an array may
+/// outlive the pool that made it.
+///
+/// # Trust
+/// Workers can write the memory that arrays lie in. That `&[T]` does not change rests on honest workers: one writes only
+/// what a running job lends it as an output, and a job holds that borrow until its last task has ended. A kernel
+/// that writes through wild pointers (a bug in a C library, say) can spoil arrays, and nothing else of the parent's.
+/// Inputs that a kernel enforces against it are mapped read-only instead.
+///
+/// ```
+/// let arena = shmpool::Arena::new()?;
+/// let mut image = arena.zeros::<u8>([2, 3])?;
+/// image[[1, 2]] = 7;
+/// assert_eq!(image.shape(), [2, 3]);
+/// assert_eq!(image[..], [0, 0, 0, 0, 0, 7]);
+/// # Ok::<(), shmpool::Error>(())
+/// ```
+///
+/// Elements must have a size, and one that fits a 64-byte edge:
+/// ```compile_fail
+/// let nothing = shmpool::Arena::new().unwrap().zeros::<()>(3);
+/// ```
+pub struct Array<T: Pod> {
+    block: Block,
+    shape: Shape,
+    len: usize,
+    /// Not `PhantomData<T>`: a `Pod` value is bytes without pointers or interior mutability, which anybody may make anywhere, so arrays
+    /// may cross threads whatever `T` says of itself.
+    _elements: PhantomData<fn() -> T>,
+}
+
+/// Makes arrays; a pool has the same methods.
+impl Arena {
+    /// A copy of a slice, in one dimension.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] if there is no room for it.
+    pub fn array_from<T: Pod>(&self, elements: &[T]) -> Result<Array<T>> {
+        self.array_from_shape(elements.len(), elements)
+    }
+
+    /// A copy of a slice, its elements in row-major order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] if the slice has more or fewer elements than the shape, [`ErrorKind::SizeOverflow`],
+    /// [`ErrorKind::TooLarge`].
+    ///
+    /// ```
+    /// let arena = shmpool::Arena::new()?;
+    /// let table = arena.array_from_shape([2, 2], &[1, 2, 3, 4])?;
+    /// assert_eq!(table[[1, 0]], 3);
+    /// let error = arena.array_from_shape([2, 2], &[1, 2, 3]).unwrap_err();
+    /// assert_eq!(error.to_string(), "number of elements: found [3], wanted [4]");
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn array_from_shape<T: Pod>(&self, shape: impl Into<Shape>, elements: &[T]) -> Result<Array<T>> {
+        let shape = shape.into();
+        check_len("number of elements", elements.len(), shape.n_elements()?)?;
+        let mut array = self.for_output(shape)?;
+        array.copy_from_slice(elements);
+        Ok(array)
+    }
+
+    /// Calls a closure with the index of each element, in row-major order: a `usize` for one length, `[y, x]` for two.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SizeOverflow`], [`ErrorKind::TooLarge`].
+    ///
+    /// ```
+    /// let arena = shmpool::Arena::new()?;
+    /// let ramp = arena.array_with(4, |i| i as f32 / 2.0)?;
+    /// assert_eq!(ramp[..], [0.0, 0.5, 1.0, 1.5]);
+    /// let table = arena.array_with([2, 3], |[y, x]| (10 * y + x) as u32)?;
+    /// assert_eq!(table[..], [0, 1, 2, 10, 11, 12]);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn array_with<T: Pod, S: Indices>(&self, shape: S, f: impl FnMut(S::Index) -> T) -> Result<Array<T>> {
+        let mut array = self.for_output(shape.into())?;
+        shape.fill(0, &mut array, f);
+        Ok(array)
+    }
+
+    /// An array of zero bytes. Pages that are fresh are zero already and stay untouched; only kept ones are cleared.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SizeOverflow`], [`ErrorKind::TooLarge`].
+    pub fn zeros<T: Pod>(&self, shape: impl Into<Shape>) -> Result<Array<T>> {
+        let mut array = self.for_output(shape.into())?;
+        let stale: Vec<_> = array.block.stale_parts().collect();
+        for part in stale {
+            array.as_bytes_mut()[part].fill(0);
+        }
+        Ok(array)
+    }
+
+    /// Reads all elements from a reader, straight into shared memory, in this machine's byte order. What the reader has
+    /// beyond them stays in it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] with the number of bytes if the reader ends before; [`ErrorKind::Os`] if it fails;
+    /// [`ErrorKind::SizeOverflow`], [`ErrorKind::TooLarge`].
+    ///
+    /// ```
+    /// let arena = shmpool::Arena::new()?;
+    /// let mut file: &[u8] = &[1, 0, 2, 0, 3];
+    /// let xs = arena.array_from_reader::<u16>(2, &mut file)?;
+    /// assert_eq!(xs[..], [1, 2].map(u16::from_le));
+    /// let error = arena.array_from_reader::<u16>(2, &mut file).unwrap_err();
+    /// assert_eq!(error.to_string(), "bytes read: found [1], wanted [4]");
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn array_from_reader<T: Pod>(
+        &self,
+        shape: impl Into<Shape>,
+        reader: &mut (impl Read + ?Sized),
+    ) -> Result<Array<T>> {
+        let mut array = self.for_output(shape.into())?;
+        let n_read =
+            read_full(reader, array.as_bytes_mut()).map_err(|error| Error::os("read an array", error))?;
+        check_len("bytes read", n_read, array.size_bytes())?;
+        Ok(array)
+    }
+
+    /// An array to be overwritten: its elements are what the last array there held, or zeros.
+    ///
+    /// That is sound to read, since every byte of the arena has a value (zero, or what was stored there) and every bit
+    /// pattern is a `T`; it only means nothing.
+    pub(crate) fn for_output<T: Pod>(&self, shape: Shape) -> Result<Array<T>> {
+        const {
+            assert!(size_of::<T>() > 0, "elements of an array must have a size");
+            assert!(align_of::<T>() <= 64, "elements of an array must not need more than a 64-byte edge");
+        }
+        let block = self.allocate(shape.size_bytes(size_of::<T>())?, &Described::<T>(shape, PhantomData))?;
+        Ok(Array { block, shape, len: shape.n_elements()?, _elements: PhantomData })
+    }
+}
+
+/// `array of f32 [1080, 1920]`, for messages.
+struct Described<T>(Shape, PhantomData<T>);
+
+impl<T> fmt::Display for Described<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "array of {} {}", type_name::<T>(), self.0)
+    }
+}
+
+fn check_len(what: &'static str, found: usize, wanted: usize) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(ErrorKind::Shape { what, found: vec![found], wanted: vec![wanted] }.into())
+}
+
+/// Reads until the bytes are full or the reader ends; `read_exact` would not say how far it came.
+fn read_full(reader: &mut (impl Read + ?Sized), bytes: &mut [u8]) -> io::Result<usize> {
+    let mut n_read = 0;
+    while n_read < bytes.len() {
+        match reader.read(&mut bytes[n_read..]) {
+            Ok(0) => break,
+            Ok(n) => n_read += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(n_read)
+}
+
+impl<T: Pod> Array<T> {
+    /// Its lengths, one to four.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of its dimensions.
+    pub fn ndim(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// The number of its elements.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The size of all elements in bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.block.len_bytes()
+    }
+
+    /// Where it lies: for another pool that is to work on it.
+    pub fn arena(&self) -> &Arena {
+        self.block.arena()
+    }
+
+    /// The elements in row-major order.
+    #[inline]
+    pub fn as_slice(&self) -> &[T] {
+        // SAFETY: the block has `len` elements' bytes (`for_output` asked for them), in the mapping and nobody else's [B1]; it
+        // lives as long as `self` [B2] and begins on a 64-byte edge, enough for `T` (`for_output` asserts it). Its bytes are
+        // initialised: zero pages, or what was stored. `T: Pod` is valid for every bit pattern. `&self` keeps this process from
+        // writing; an honest worker writes only what a running job borrows mutably.
+        unsafe { slice::from_raw_parts(self.block.first().as_ptr().cast(), self.len) }
+    }
+
+    /// The elements in row-major order.
+    #[inline]
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: as in `as_slice`; and `&mut self` is the only way to these bytes in this process, while an honest worker
+        // touches only what a running job borrows.
+        unsafe { slice::from_raw_parts_mut(self.block.first().as_ptr().cast(), self.len) }
+    }
+
+    /// The bytes of all elements, in this machine's byte order.
+    pub fn as_bytes(&self) -> &[u8] {
+        bytemuck::must_cast_slice(self.as_slice())
+    }
+
+    /// The bytes of all elements, to be filled in place: by a decoder, or through a [`Cursor`](std::io::Cursor) by
+    /// whatever wants to write.
+    ///
+    /// ```
+    /// use std::io::{Cursor, Write};
+    ///
+    /// let arena = shmpool::Arena::new()?;
+    /// let mut text = arena.zeros::<u8>(8)?;
+    /// write!(Cursor::new(text.as_bytes_mut()), "{}-{}", 12, 34).expect("5 bytes fit into 8");
+    /// assert_eq!(&text[..], b"12-34\0\0\0");
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn as_bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(self.as_mut_slice())
+    }
+
+    /// The same elements in the same order, in another shape.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] if that has more or fewer elements; the array is lost then.
+    ///
+    /// ```
+    /// let arena = shmpool::Arena::new()?;
+    /// let pairs = arena.array_with(6, |i| i as u8)?.reshape([3, 2])?;
+    /// assert_eq!(pairs[[2, 1]], 5);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn reshape(self, shape: impl Into<Shape>) -> Result<Array<T>> {
+        let shape = shape.into();
+        if shape.n_elements()? != self.len {
+            let (found, wanted) = (self.shape.to_vec(), shape.to_vec());
+            return Err(ErrorKind::Shape { what: "reshape", found, wanted }.into());
+        }
+        Ok(Array { shape, ..self })
+    }
+
+    /// What is at an index: one element by `[y, x]` or by its place in row-major order, or a slice by a range of places.
+    /// `None` if any of it lies outside, or the number of dimensions is another.
+    pub fn get<I: ArrayIndex<T>>(&self, index: I) -> Option<&I::Output> {
+        index.get(self)
+    }
+
+    /// As [`get`](Array::get), to be written.
+    pub fn get_mut<I: ArrayIndex<T>>(&mut self, index: I) -> Option<&mut I::Output> {
+        index.get_mut(self)
+    }
+
+    /// Its bytes' place in the arena.
+    pub(crate) fn block(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl<T: Pod> Deref for Array<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        self.as_slice()
+    }
+}
+
+impl<T: Pod> DerefMut for Array<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.as_mut_slice()
+    }
+}
+
+/// What can stand in the brackets of an [`Array`]: `[usize; N]` with as many numbers as dimensions, or what a slice takes.
+pub trait ArrayIndex<T: Pod>: sealed::Sealed {
+    /// What is there.
+    type Output: ?Sized;
+
+    #[doc(hidden)]
+    fn get(self, array: &Array<T>) -> Option<&Self::Output>;
+    #[doc(hidden)]
+    fn get_mut(self, array: &mut Array<T>) -> Option<&mut Self::Output>;
+    #[doc(hidden)]
+    fn index(self, array: &Array<T>) -> &Self::Output;
+    #[doc(hidden)]
+    fn index_mut(self, array: &mut Array<T>) -> &mut Self::Output;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl<const N: usize> sealed::Sealed for [usize; N] {}
+
+impl<T: Pod, const N: usize> ArrayIndex<T> for [usize; N] {
+    type Output = T;
+
+    #[inline]
+    fn get(self, array: &Array<T>) -> Option<&T> {
+        array.as_slice().get(array.shape.position(&self)?)
+    }
+
+    #[inline]
+    fn get_mut(self, array: &mut Array<T>) -> Option<&mut T> {
+        let position = array.shape.position(&self)?;
+        array.as_mut_slice().get_mut(position)
+    }
+
+    #[inline]
+    #[track_caller]
+    fn index(self, array: &Array<T>) -> &T {
+        self.get(array).unwrap_or_else(|| outside(&self, array.shape))
+    }
+
+    #[inline]
+    #[track_caller]
+    fn index_mut(self, array: &mut Array<T>) -> &mut T {
+        let shape = array.shape;
+        self.get_mut(array).unwrap_or_else(|| outside(&self, shape))
+    }
+}
+
+#[cold]
+#[track_caller]
+fn outside(index: &[usize], shape: Shape) -> ! {
+    panic!("index {index:?} lies outside the array's shape {shape}")
+}
+
+/// `Index` on the array hides that of the slice behind it, so these are passed on.
+macro_rules! pass_on_to_the_slice {
+    ($($index:ty),*) => {$(
+        impl sealed::Sealed for $index {}
+
+        impl<T: Pod> ArrayIndex<T> for $index {
+            type Output = <[T] as Index<$index>>::Output;
+
+            #[inline]
+            fn get(self, array: &Array<T>) -> Option<&Self::Output> {
+                array.as_slice().get(self)
+            }
+
+            #[inline]
+            fn get_mut(self, array: &mut Array<T>) -> Option<&mut Self::Output> {
+                array.as_mut_slice().get_mut(self)
+            }
+
+            #[inline]
+            #[track_caller]
+            fn index(self, array: &Array<T>) -> &Self::Output {
+                &array.as_slice()[self]
+            }
+
+            #[inline]
+            #[track_caller]
+            fn index_mut(self, array: &mut Array<T>) -> &mut Self::Output {
+                &mut array.as_mut_slice()[self]
+            }
+        }
+    )*};
+}
+
+pass_on_to_the_slice!(
+    usize,
+    Range<usize>,
+    RangeFrom<usize>,
+    RangeFull,
+    RangeInclusive<usize>,
+    RangeTo<usize>,
+    RangeToInclusive<usize>
+);
+
+impl<T: Pod, I: ArrayIndex<T>> Index<I> for Array<T> {
+    type Output = I::Output;
+
+    #[inline]
+    #[track_caller]
+    fn index(&self, index: I) -> &I::Output {
+        index.index(self)
+    }
+}
+
+impl<T: Pod, I: ArrayIndex<T>> IndexMut<I> for Array<T> {
+    #[inline]
+    #[track_caller]
+    fn index_mut(&mut self, index: I) -> &mut I::Output {
+        index.index_mut(self)
+    }
+}
+
+impl<'a, T: Pod> IntoIterator for &'a Array<T> {
+    type Item = &'a T;
+    type IntoIter = slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.as_slice().iter()
+    }
+}
+
+impl<'a, T: Pod> IntoIterator for &'a mut Array<T> {
+    type Item = &'a mut T;
+    type IntoIter = slice::IterMut<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.as_mut_slice().iter_mut()
+    }
+}
+
+/// Type, shape and the first few elements.
+impl<T: Pod + fmt::Debug> fmt::Debug for Array<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        write!(f, "Array<{}>{} ", type_name::<T>(), self.shape)?;
+        let mut list = f.debug_list();
+        list.entries(self.iter().take(SHOWN));
+        if self.len > SHOWN { list.finish_non_exhaustive() } else { list.finish() }
+    }
+}
