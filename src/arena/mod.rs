@@ -330,7 +330,7 @@ impl Arena {
             .mapping
             .at(range.start as u64, len_bytes)
             .expect("the books end where the mapping does");
-        Block { arena: self.clone(), first, len_bytes, range, stale }
+        Block { arena: self.clone(), first, len_bytes, range, stale, written: false }
     }
 
     fn free(&self, range: Range<usize>) {
@@ -409,6 +409,8 @@ pub(crate) struct Block {
     /// What it has for itself: `len_bytes` rounded up.
     range: Range<usize>,
     stale: Vec<Range<usize>>,
+    /// A job has written all of it.
+    written: bool,
 }
 
 // SAFETY: `first` points to bytes that no other block of any process has [B1] and that live as long as `arena`, which the
@@ -438,9 +440,14 @@ impl Block {
         self.first
     }
 
-    /// Whether every page of it was resident when it was allocated.
+    /// Whether every page of it exists: it was kept from an earlier block, or a job has written all of it.
     pub(crate) fn is_warm(&self) -> bool {
-        self.stale.iter().map(ExactSizeIterator::len).sum::<usize>() == self.range.len()
+        self.written || self.stale.iter().map(ExactSizeIterator::len).sum::<usize>() == self.range.len()
+    }
+
+    /// Its pages exist from now on.
+    pub(crate) fn mark_written(&mut self) {
+        self.written = true;
     }
 
     /// The parts, in bytes from its start, that held old bytes when it was allocated; the rest was zero.

@@ -291,6 +291,11 @@ impl<T: Pod> Array<T> {
     pub(crate) fn block(&self) -> &Block {
         &self.block
     }
+
+    /// A job has written every element.
+    pub(crate) fn mark_written(&mut self) {
+        self.block.mark_written();
+    }
 }
 
 impl<T: Pod> Deref for Array<T> {

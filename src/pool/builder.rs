@@ -16,7 +16,7 @@ use crate::worker;
 
 /// How long a worker may take from its spawn to its first word, unless the caller knows better.
 const START_WAIT: Duration = Duration::from_secs(30);
-/// How long an idle worker, and a waiting caller, may look again before it sleeps, where a CPU is left over.
+/// How long an idle worker, and a waiting caller, may look again before it sleeps.
 const SPIN: Duration = Duration::from_micros(50);
 
 /// Choices before a [`Pool`] is built: `Pool::builder().workers(8).build()?`.
@@ -117,9 +117,8 @@ impl Builder {
 
 /// Starts a supervisor and waits until its workers are live.
 fn start(arena: &Arena, n_workers: usize, start_wait: Duration) -> Result<Backend> {
-    // Looking again pays only while somebody would otherwise leave a CPU idle.
-    let spare = process::usable_cpus() > n_workers;
-    let spin = if spare { SPIN } else { Duration::ZERO };
+    // With more workers than CPUs somebody else always wants the core.
+    let spin = if process::usable_cpus() >= n_workers { SPIN } else { Duration::ZERO };
     let shared = Arc::new(Shared::new(arena.clone(), n_workers, spin, start_wait)?);
     let supervisor = std::thread::Builder::new().name("shmpool-super".into()).spawn({
         let shared = Arc::clone(&shared);

@@ -400,6 +400,9 @@ impl<'a> Call<'a> {
         };
         let started = Instant::now();
         let ended = self.pool.run(&spec, self.report)?;
+        if ended.n_failed == 0 {
+            out.mark_written();
+        }
         Ok((Finished { started, n_elements, grain }, ended))
     }
 

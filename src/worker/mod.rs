@@ -51,6 +51,7 @@ impl Worker {
             let epoch = park::prepare(&self.parent.get().wake);
             if let Some(claim) = self.take(n_workers).or_else(|| spin.until(|| self.take(n_workers))) {
                 idle = false;
+                spin.found();
                 runner.run(&mut self, &claim);
                 continue;
             }
@@ -59,6 +60,7 @@ impl Worker {
             if let Some(claim) = self.take(n_workers) {
                 park::woke(slot);
                 idle = false;
+                spin.found();
                 runner.run(&mut self, &claim);
                 continue;
             }

@@ -21,12 +21,14 @@ pub(super) struct Runner {
     /// The job's parameters, copied out of shared memory once.
     params: Box<Params>,
     populate: bool,
+    /// End of the output bytes that the current lease has made pages for.
+    populated: usize,
 }
 
 impl Runner {
     pub(super) fn new() -> Self {
         let params = Box::new(Params([0; PARAMS_BYTES_MAX / 8]));
-        Runner { job_id: 0, code: None, invocation: Invocation::new(), params, populate: false }
+        Runner { job_id: 0, code: None, invocation: Invocation::new(), params, populate: false, populated: 0 }
     }
 
     /// Gives back what the last jobs needed beside the arena.
@@ -44,6 +46,7 @@ impl Runner {
         let job = (descriptor.job.load(Relaxed) as usize).min(crate::control::N_JOBS - 1);
         let prepared = self.prepare(worker, job, descriptor.job_id.load(Relaxed), start + len);
 
+        self.populated = 0;
         let (parent, workers) = (worker.parent.get(), worker.workers.get());
         let (slot, words) = (&parent.jobs[job], &workers.entries[claim.entry as usize]);
         let failed = |kind, place, text: &[u8]| {
@@ -59,7 +62,7 @@ impl Runner {
                     }
                     words.begin(task);
                     if self.populate {
-                        self.populate_output(worker, task as u32)?;
+                        self.populate_output(worker, task, start + len)?;
                     }
                     // SAFETY: the parent built the job for this code from one verb, and the handshake has shown that both run the
                     // same executable; `prepare` has checked operands and tasks; the lease is ours; the parent chose the
@@ -137,17 +140,25 @@ impl Runner {
             .ok_or_else(|| "no kernel at this place".to_owned())
     }
 
-    /// Makes the pages of a task's output in one call: far cheaper than a fault each, and an error where a fault would be a
-    /// signal.
-    fn populate_output(&self, worker: &Worker, task: u32) -> Result<(), String> {
+    /// Makes the pages of a task's output, and of some of the lease's next ones, in one call: far cheaper than a fault each, and an
+    /// error where a fault would be a signal.
+    fn populate_output(&mut self, worker: &Worker, task: u64, end: u64) -> Result<(), String> {
         let call = &self.invocation;
         let element_bytes = call.output_bytes / call.n_elements.max(1);
-        let elements = call.elements(task);
-        let start = call.output as usize - worker.data.as_ptr() as usize + elements.start * element_bytes;
-        let bytes = elements.len() * element_bytes;
-        worker
-            .data
-            .populate(start..start + bytes)
-            .map_err(|error| format!("memory for the output of task {task}: {error}"))
+        let output = call.output as usize - worker.data.as_ptr() as usize;
+        let until = |task: u64| output + (task as usize * call.grain).min(call.n_elements) * element_bytes;
+        if until(task + 1) <= self.populated {
+            return Ok(());
+        }
+        let start = until(task);
+        let ahead = until(end).min(start + POPULATE_BYTES).max(until(task + 1));
+        // The kernel wants whole pages; a neighbour's page is no harm.
+        let page = start - start % rustix::param::page_size();
+        worker.data.populate(page..ahead).map_err(|error| format!("memory for the output of task {task}: {error}"))?;
+        self.populated = ahead;
+        Ok(())
     }
 }
+
+/// Pages are made this far ahead, in bytes: enough that the call costs little, little enough that they are still in the cache.
+const POPULATE_BYTES: usize = 1 << 20;
