@@ -16,6 +16,8 @@ pub(super) const HUGE_PAGE: usize = 2 << 20;
 /// Smaller blocks live at the bottom, this many bytes of it at most: one among the large ones would take a bite out of
 /// the range that the next large one wants back whole.
 const NURSERY_BYTES: usize = 64 << 20;
+/// Ranges to look at for a place that is only preferred: there may be a hundred thousand, all of them elsewhere.
+const HOME_TRIES: usize = 8;
 
 /// The books of one arena.
 ///
@@ -32,7 +34,6 @@ pub(super) struct Books {
     /// A subset of `stale`.
     kept: Kept,
     allocated: usize,
-    high_water: usize,
 }
 
 /// A place for a block: all of it is free.
@@ -56,15 +57,7 @@ impl Books {
     pub(super) fn new(capacity: usize, page: usize) -> Books {
         let mut free = RangeSet::default();
         free.insert(0..capacity);
-        Books {
-            capacity,
-            page,
-            free,
-            stale: RangeSet::default(),
-            kept: Kept::default(),
-            allocated: 0,
-            high_water: 0,
-        }
+        Books { capacity, page, free, stale: RangeSet::default(), kept: Kept::default(), allocated: 0 }
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
@@ -73,11 +66,6 @@ impl Books {
 
     pub(super) fn kept_bytes(&self) -> usize {
         self.kept.bytes()
-    }
-
-    /// One past the highest byte that was ever allocated.
-    pub(super) fn high_water(&self) -> usize {
-        self.high_water
     }
 
     /// The largest block that there is room for, give or take its alignment.
@@ -103,13 +91,13 @@ impl Books {
         let home = if align == HUGE_PAGE { split..self.capacity } else { 0..split };
         let everywhere = 0..self.capacity;
         let range = [
-            (&self.stale, &home),
-            (&self.free, &home),
-            (&self.stale, &everywhere),
-            (&self.free, &everywhere),
+            (&self.stale, &home, HOME_TRIES),
+            (&self.free, &home, HOME_TRIES),
+            (&self.stale, &everywhere, HOME_TRIES),
+            (&self.free, &everywhere, usize::MAX),
         ]
         .into_iter()
-        .find_map(|(set, window)| set.best_fit(len, align, window))?;
+        .find_map(|(set, window, n_tries)| set.best_fit(len, align, window, n_tries))?;
         Some(Place { stale: self.stale.overlaps(range.clone()), range })
     }
 
@@ -117,7 +105,6 @@ impl Books {
     pub(super) fn take(&mut self, place: &Place) {
         self.withdraw(place.range.clone());
         self.allocated += place.range.len();
-        self.high_water = self.high_water.max(place.range.end);
     }
 
     /// Takes a block back. Its pages are kept from this second on.
@@ -178,6 +165,7 @@ impl Books {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of one range
 mod tests {
     use proptest::prelude::*;
 
@@ -244,25 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn the_high_water_mark_only_rises() {
-        let mut books = Books::new(64 * MIB, PAGE);
-        assert_eq!(books.high_water(), 0);
-        let place = allocate(&mut books, 10 * MIB);
-        let mark = books.high_water();
-        assert_eq!(mark, place.range.end);
-        books.free(place.range, 0);
-        allocate(&mut books, 1);
-        assert_eq!(books.high_water(), mark);
-    }
-
-    #[test]
     fn old_ranges_are_overdue_and_young_ones_stay() {
         let mut books = Books::new(64 * MIB, PAGE);
         let [old, young] = [4 * MIB, 6 * MIB].map(|len| allocate(&mut books, len).range);
         books.free(old.clone(), 3);
         books.free(young.clone(), 4);
         assert_eq!(books.take_overdue(Some(2), usize::MAX), []);
-        assert_eq!(books.take_overdue(Some(3), usize::MAX), [old.clone()]);
+        assert_eq!(books.take_overdue(Some(3), usize::MAX), std::slice::from_ref(&old));
         assert!(!books.free.contains(old.clone()), "on its way back, so nobody else may have it");
         books.put_back(old.clone());
         assert_eq!((books.kept_bytes(), books.plan(4 * MIB).unwrap().range.start), (6 * MIB, young.start));

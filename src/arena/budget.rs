@@ -80,15 +80,6 @@ impl Budget {
     }
 }
 
-/// Whether the system has room for `wanted_bytes` outside any arena.
-///
-/// # Errors
-/// [`ErrorKind::TooLarge`] if not.
-pub(crate) fn check(limits: &Limits, what: &dyn fmt::Display, wanted_bytes: u64) -> Result<()> {
-    let system = limits()?;
-    if wanted_bytes <= system.bytes { Ok(()) } else { Err(too_large(what, wanted_bytes, system)) }
-}
-
 pub(super) fn too_large(what: &dyn fmt::Display, wanted_bytes: u64, left: Headroom) -> Error {
     let Headroom { bytes: limit_bytes, limit } = left;
     ErrorKind::TooLarge { what: what.to_string(), wanted_bytes, limit_bytes, limit }.into()
@@ -134,13 +125,6 @@ mod tests {
         assert_eq!(budget.promise(600, || Ok(0)).unwrap(), Ok(()));
         assert_eq!(budget.promise(400, || Ok(600)).unwrap(), Ok(()));
         assert_eq!(budget.promise(1, || Ok(1000)).unwrap(), Err(Headroom { bytes: 0, limit: "the test" }));
-    }
-
-    #[test]
-    fn a_check_names_what_wanted_and_limit() {
-        check(&fixed(10), &"input", 10).unwrap();
-        let error = check(&fixed(10), &"input", 11).unwrap_err();
-        assert_eq!(error.to_string(), "input needs 11 bytes, but the test leaves 10");
     }
 
     #[test]

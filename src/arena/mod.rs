@@ -364,19 +364,14 @@ impl Arena {
         if ranges.is_empty() { 0 } else { before.saturating_sub(resident_bytes()) }
     }
 
-    /// The segment, for workers to attach.
     /// First byte of the mapping, which is as large as the capacity.
     pub(crate) fn first(&self) -> *mut u8 {
         self.inner.mapping.as_ptr()
     }
 
+    /// The segment, for workers to attach.
     pub(crate) fn segment(&self) -> &Segment {
         self.inner.mapping.segment()
-    }
-
-    /// One past the highest byte that was ever allocated: workers map no more.
-    pub(crate) fn high_water(&self) -> u64 {
-        self.state().books.high_water() as u64
     }
 
     fn second(&self, now: Instant) -> u64 {
@@ -400,6 +395,9 @@ impl fmt::Debug for Arena {
         f.debug_struct("Arena").field("capacity_bytes", &capacity_bytes).finish_non_exhaustive()
     }
 }
+
+/// From here on a block is populated before this process fills it.
+const POPULATE_BYTES: usize = 1 << 20;
 
 /// One allocation. Dropping it frees it.
 pub(crate) struct Block {
@@ -440,6 +438,16 @@ impl Block {
         self.first
     }
 
+    /// Makes its pages present, if there are enough of them to be worth a system call: for what this process is about
+    /// to write from end to end. If there is no memory for them after all, it is an error here, and a signal in a touch.
+    /// Not for warm ones, where looking at each again takes half as long as writing it.
+    pub(crate) fn populate(&self) -> Result<()> {
+        if self.len_bytes < POPULATE_BYTES || self.is_warm() {
+            return Ok(());
+        }
+        self.arena.inner.mapping.populate(self.range.start..self.range.start + self.len_bytes)
+    }
+
     /// Whether every page of it exists: it was kept from an earlier block, or a job has written all of it.
     pub(crate) fn is_warm(&self) -> bool {
         self.written || self.stale.iter().map(ExactSizeIterator::len).sum::<usize>() == self.range.len()
@@ -460,5 +468,206 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         self.arena.free(self.range.clone());
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of one range
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn small_arena() -> Arena {
+        Arena::builder().capacity(64 * MIB).kept_bytes_max(64 * MIB).create().unwrap()
+    }
+
+    fn touched(arena: &Arena, len_bytes: usize) -> Block {
+        let block = arena.allocate(len_bytes, &"test").unwrap();
+        let start = block.range.start;
+        arena.inner.mapping.populate(start..start + len_bytes).unwrap();
+        block
+    }
+
+    fn resident_bytes(arena: &Arena) -> usize {
+        arena.stats().unwrap().resident_bytes as usize
+    }
+
+    #[test]
+    fn an_arena_costs_what_is_touched() {
+        let arena = small_arena();
+        let block = arena.allocate(32 * MIB, &"test").unwrap();
+        let stats = arena.stats().unwrap();
+        assert_eq!((stats.capacity_bytes, stats.allocated_bytes), (64 * MIB as u64, 32 * MIB as u64));
+        assert_eq!((stats.kept_bytes, stats.resident_bytes), (0, 0));
+        assert_eq!(block.len_bytes(), 32 * MIB);
+        assert!(!block.is_warm());
+    }
+
+    #[test]
+    fn a_dropped_block_is_the_next_one_and_warm() {
+        let arena = small_arena();
+        let block = touched(&arena, 5 * MIB + 1);
+        let offset = block.offset();
+        drop(block);
+        let again = arena.allocate(5 * MIB + 1, &"test").unwrap();
+        assert_eq!((again.offset(), again.is_warm()), (offset, true));
+        assert_eq!(again.stale_parts().collect::<Vec<_>>(), [0..5 * MIB + 1]);
+        assert_eq!(resident_bytes(&arena), 5 * MIB + 4096);
+    }
+
+    #[test]
+    fn a_trim_gives_back_what_no_block_has() {
+        let arena = small_arena();
+        let (a, b) = (touched(&arena, 3 * MIB), touched(&arena, 4 * MIB));
+        drop(a);
+        assert_eq!(arena.trim(), 3 * MIB as u64);
+        assert_eq!((arena.trim(), resident_bytes(&arena)), (0, 4 * MIB));
+        drop(b);
+        assert_eq!(arena.trim(), 4 * MIB as u64);
+        assert!(!arena.allocate(3 * MIB, &"test").unwrap().is_warm());
+    }
+
+    #[test]
+    fn a_tick_gives_back_what_is_old() {
+        let arena = small_arena();
+        drop(touched(&arena, 3 * MIB));
+        arena.tick(arena.inner.born + Duration::from_secs(9));
+        assert_eq!(resident_bytes(&arena), 3 * MIB);
+        // One second more than the age, for dropping may have taken a moment.
+        arena.tick(arena.inner.born + Duration::from_secs(11));
+        assert_eq!((resident_bytes(&arena), arena.stats().unwrap().kept_bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_drop_above_the_cap_gives_the_excess_back() {
+        let arena = Arena::builder().capacity(64 * MIB).kept_bytes_max(3 * MIB).create().unwrap();
+        drop(touched(&arena, 2 * MIB));
+        assert_eq!(resident_bytes(&arena), 2 * MIB);
+        drop(touched(&arena, 8 * MIB));
+        assert_eq!((resident_bytes(&arena), arena.stats().unwrap().kept_bytes), (3 * MIB, 3 * MIB as u64));
+    }
+
+    /// Limits that leave what a cell says.
+    fn leaving(bytes: &Arc<Mutex<u64>>) -> impl Fn() -> Result<Headroom> + Send + Sync + 'static {
+        let bytes = bytes.clone();
+        move || Ok(Headroom { bytes: *bytes.lock().unwrap(), limit: "the test" })
+    }
+
+    #[test]
+    fn under_pressure_a_tick_gives_back_everything() {
+        let left = Arc::new(Mutex::new(1 << 30));
+        let arena = Arena::builder().capacity(64 * MIB).limits(leaving(&left)).create().unwrap();
+        drop(touched(&arena, 3 * MIB));
+        arena.tick(Instant::now());
+        assert_eq!(resident_bytes(&arena), 3 * MIB);
+        *left.lock().unwrap() = 0;
+        arena.tick(Instant::now());
+        assert_eq!(resident_bytes(&arena), 0);
+    }
+
+    #[test]
+    fn what_the_system_has_no_room_for_is_refused_untouched() {
+        let left = Arc::new(Mutex::new(20 * MIB as u64));
+        let arena = Arena::builder().capacity(64 * MIB).limits(leaving(&left)).create().unwrap();
+        let _untouched = arena.allocate(15 * MIB, &"first").unwrap();
+        let error = arena.allocate(6 * MIB, &"second").err().unwrap();
+        assert_eq!(error.to_string(), "second needs 6291456 bytes, but the test leaves 5242880");
+        assert_eq!((resident_bytes(&arena), arena.stats().unwrap().allocated_bytes), (0, 15 * MIB as u64));
+        arena.allocate(5 * MIB, &"third").unwrap();
+    }
+
+    #[test]
+    fn a_trim_is_tried_before_a_refusal() {
+        let arena = small_arena();
+        let weak = Arc::downgrade(&arena.inner);
+        // 8 MiB for all, of which the pages of the arena take their part.
+        let machine = move || {
+            let resident =
+                weak.upgrade().map_or(0, |inner| inner.mapping.segment().resident_bytes().unwrap());
+            Ok(Headroom { bytes: (8 * MIB as u64).saturating_sub(resident), limit: "the test" })
+        };
+        arena.state().budget = Budget::new(Box::new(machine));
+        drop(touched(&arena, 6 * MIB));
+        let block = touched(&arena, 7 * MIB);
+        assert_eq!(resident_bytes(&arena), 7 * MIB);
+        arena.allocate(2 * MIB, &"test").err().unwrap();
+        drop(block);
+        arena.allocate(8 * MIB, &"test").unwrap();
+    }
+
+    #[test]
+    fn beyond_the_capacity_is_an_error_that_names_it() {
+        let arena = small_arena();
+        let _half = arena.allocate(40 * MIB, &"first").unwrap();
+        let error = arena.allocate(40 * MIB, &"second").err().unwrap();
+        let ErrorKind::TooLarge { wanted_bytes, limit_bytes, limit, .. } = error.kind() else {
+            panic!("{error}")
+        };
+        assert_eq!((*limit, *wanted_bytes, *limit_bytes), ("the arena's capacity", 40 << 20, 20 << 20));
+        arena.allocate(usize::MAX, &"third").err().unwrap();
+    }
+
+    #[test]
+    fn blocks_of_no_bytes_take_nothing() {
+        let arena = Arena::builder().capacity(4096).create().unwrap();
+        let _all = arena.allocate(4096, &"test").unwrap();
+        let empty = [(); 3].map(|()| arena.allocate(0, &"test").unwrap());
+        assert_eq!(empty.map(|block| (block.offset(), block.len_bytes())), [(0, 0); 3]);
+        assert_eq!(arena.stats().unwrap().allocated_bytes, 4096);
+    }
+
+    #[test]
+    fn a_capacity_that_no_memory_has_is_refused() {
+        for wrong in [0, usize::MAX, isize::MAX as usize + 1] {
+            let error = Arena::builder().capacity(wrong).create().unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Option { option: "capacity", .. }), "{error}");
+        }
+        assert_eq!(Arena::builder().capacity(1).create().unwrap().stats().unwrap().capacity_bytes, 4096);
+    }
+
+    #[test]
+    fn huge_pages_are_reported_as_the_kernel_says() {
+        let arena = Arena::builder().capacity(8 * MIB).huge_pages(true).create().unwrap();
+        let found = arena.stats().unwrap().huge_pages;
+        match limits::shmem_huge_pages() {
+            Ok(()) => assert_ne!(found, HugePages::NotRequested),
+            Err(reason) => assert_eq!(found, HugePages::Unavailable(reason)),
+        }
+        assert_eq!(small_arena().stats().unwrap().huge_pages, HugePages::NotRequested);
+    }
+
+    #[test]
+    fn arenas_are_told_apart() {
+        let (one, other) = (small_arena(), small_arena());
+        assert!(one.same(&one.clone()) && !one.same(&other));
+    }
+
+    #[test]
+    fn threads_never_get_each_others_bytes() {
+        let arena = small_arena();
+        thread::scope(|scope| {
+            for id in 0..4u8 {
+                let arena = &arena;
+                scope.spawn(move || {
+                    for round in 0..200usize {
+                        let len = 1 + (round * 7919 * (id as usize + 1)) % 200_000;
+                        let mut array = arena.zeros::<u8>(len).unwrap();
+                        assert!(array.iter().all(|&byte| byte == 0));
+                        array.fill(id + 1);
+                        thread::yield_now();
+                        assert!(array.iter().all(|&byte| byte == id + 1));
+                        if round % 50 == 0 {
+                            arena.trim();
+                        }
+                    }
+                });
+            }
+        });
+        arena.trim();
+        let stats = arena.stats().unwrap();
+        assert_eq!((stats.allocated_bytes, stats.kept_bytes, stats.resident_bytes), (0, 0, 0));
     }
 }

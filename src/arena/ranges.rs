@@ -61,8 +61,15 @@ impl RangeSet {
     }
 
     /// A place for `len` bytes within the window: in the smallest range that has one, the lowest among equals.
-    pub(super) fn best_fit(&self, len: usize, align: usize, window: &Range<usize>) -> Option<Range<usize>> {
-        self.by_len.range((len, 0)..).find_map(|&(range_len, start)| {
+    /// Looks at no more than `n_tries` ranges.
+    pub(super) fn best_fit(
+        &self,
+        len: usize,
+        align: usize,
+        window: &Range<usize>,
+        n_tries: usize,
+    ) -> Option<Range<usize>> {
+        self.by_len.range((len, 0)..).take(n_tries).find_map(|&(range_len, start)| {
             let first = start.max(window.start).checked_next_multiple_of(align)?;
             let end = first.checked_add(len)?;
             (end <= window.end.min(start + range_len)).then_some(first..end)
@@ -88,6 +95,7 @@ impl RangeSet {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of one range
 mod tests {
     use proptest::prelude::*;
 
@@ -114,11 +122,11 @@ mod tests {
         set.insert(0..100);
         set.insert(300..310);
         set.insert(200..210);
-        assert_eq!(set.best_fit(8, 1, &(0..1000)), Some(200..208));
-        assert_eq!(set.best_fit(8, 64, &(0..1000)), Some(0..8));
-        assert_eq!(set.best_fit(8, 1, &(250..1000)), Some(300..308));
-        assert_eq!(set.best_fit(101, 1, &(0..1000)), None);
-        assert_eq!(set.best_fit(10, 1, &(0..209)), Some(0..10));
+        assert_eq!(set.best_fit(8, 1, &(0..1000), usize::MAX), Some(200..208));
+        assert_eq!(set.best_fit(8, 64, &(0..1000), usize::MAX), Some(0..8));
+        assert_eq!(set.best_fit(8, 1, &(250..1000), usize::MAX), Some(300..308));
+        assert_eq!(set.best_fit(101, 1, &(0..1000), usize::MAX), None);
+        assert_eq!(set.best_fit(10, 1, &(0..209), usize::MAX), Some(0..10));
     }
 
     proptest! {

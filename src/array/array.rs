@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Workers can write the memory that arrays lie in. That `&[T]` does not change rests on honest workers: one writes only
 /// what a running job lends it as an output, and a job holds that borrow until its last task has ended. A kernel
 /// that writes through wild pointers (a bug in a C library, say) can spoil arrays, and nothing else of the parent's.
-/// Inputs that a kernel enforces against it are mapped read-only instead.
+/// Inputs have no such gap: workers can map them read-only alone.
 ///
 /// ```
 /// let arena = shmpool::Arena::new()?;
@@ -38,7 +38,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 ///
 /// Elements must have a size, and one that fits a 64-byte edge:
-/// ```compile_fail
+/// ```compile_fail,E0080
 /// let nothing = shmpool::Arena::new().unwrap().zeros::<()>(3);
 /// ```
 pub struct Array<T: Pod> {
@@ -77,7 +77,7 @@ impl Arena {
     pub fn array_from_shape<T: Pod>(&self, shape: impl Into<Shape>, elements: &[T]) -> Result<Array<T>> {
         let shape = shape.into();
         check_len("number of elements", elements.len(), shape.n_elements()?)?;
-        let mut array = self.for_output(shape)?;
+        let mut array = self.for_filling(shape)?;
         array.copy_from_slice(elements);
         Ok(array)
     }
@@ -96,7 +96,7 @@ impl Arena {
     /// # Ok::<(), shmpool::Error>(())
     /// ```
     pub fn array_with<T: Pod, S: Indices>(&self, shape: S, f: impl FnMut(S::Index) -> T) -> Result<Array<T>> {
-        let mut array = self.for_output(shape.into())?;
+        let mut array = self.for_filling(shape.into())?;
         shape.fill(0, &mut array, f);
         Ok(array)
     }
@@ -135,7 +135,7 @@ impl Arena {
         shape: impl Into<Shape>,
         reader: &mut (impl Read + ?Sized),
     ) -> Result<Array<T>> {
-        let mut array = self.for_output(shape.into())?;
+        let mut array = self.for_filling(shape.into())?;
         let n_read =
             read_full(reader, array.as_bytes_mut()).map_err(|error| Error::os("read an array", error))?;
         check_len("bytes read", n_read, array.size_bytes())?;
@@ -153,6 +153,14 @@ impl Arena {
         }
         let block = self.allocate(shape.size_bytes(size_of::<T>())?, &Described::<T>(shape, PhantomData))?;
         Ok(Array { block, shape, len: shape.n_elements()?, _elements: PhantomData })
+    }
+
+    /// As [`for_output`](Arena::for_output), for this process to write all of it. The pages of an output come from the
+    /// workers instead, each its own part.
+    fn for_filling<T: Pod>(&self, shape: Shape) -> Result<Array<T>> {
+        let array = self.for_output(shape)?;
+        array.block.populate()?;
+        Ok(array)
     }
 }
 
@@ -340,12 +348,12 @@ impl<T: Pod, const N: usize> ArrayIndex<T> for [usize; N] {
 
     #[inline]
     fn get(self, array: &Array<T>) -> Option<&T> {
-        array.as_slice().get(array.shape.position(&self)?)
+        array.as_slice().get(array.shape.position(self)?)
     }
 
     #[inline]
     fn get_mut(self, array: &mut Array<T>) -> Option<&mut T> {
-        let position = array.shape.position(&self)?;
+        let position = array.shape.position(self)?;
         array.as_mut_slice().get_mut(position)
     }
 
@@ -456,5 +464,171 @@ impl<T: Pod + fmt::Debug> fmt::Debug for Array<T> {
         let mut list = f.debug_list();
         list.entries(self.iter().take(SHOWN));
         if self.len > SHOWN { list.finish_non_exhaustive() } else { list.finish() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn arena() -> Arena {
+        Arena::builder().capacity(16 << 20).create().unwrap()
+    }
+
+    fn panic_message(f: impl FnOnce()) -> String {
+        *catch_unwind(AssertUnwindSafe(f)).unwrap_err().downcast().unwrap()
+    }
+
+    #[test]
+    fn arrays_of_one_to_four_dimensions_are_row_major() {
+        let arena = arena();
+        assert_eq!(arena.array_with(5, |i| i).unwrap()[..], [0, 1, 2, 3, 4]);
+        assert_eq!(arena.array_with([2, 2], |[y, x]| 10 * y + x).unwrap()[..], [0, 1, 10, 11]);
+        let cube = arena.array_with([2, 3, 4], |[z, y, x]| (100 * z + 10 * y + x) as u16).unwrap();
+        assert_eq!((cube[[1, 2, 3]], cube[23], cube.ndim(), cube.len()), (123, 123, 3, 24));
+        let four = arena.array_with([2, 1, 2, 2], |[a, b, c, d]| (8 * a + 4 * b + 2 * c + d) as u8).unwrap();
+        assert_eq!(four[..], [0, 1, 2, 3, 8, 9, 10, 11]);
+    }
+
+    #[test]
+    fn every_array_begins_on_a_cache_line() {
+        let arena = arena();
+        let arrays: Vec<_> = (0..50).map(|n| arena.zeros::<u8>(n * n).unwrap()).collect();
+        for array in &arrays {
+            assert!((array.as_ptr() as usize).is_multiple_of(64));
+            assert!(array.block().offset().is_multiple_of(64));
+        }
+        assert!((arena.zeros::<u128>(3).unwrap().as_ptr() as usize).is_multiple_of(64));
+    }
+
+    #[test]
+    fn zeros_are_zeros_after_reuse() {
+        let arena = arena();
+        for len in [10, 5000, 70_000, 3 << 20] {
+            arena.zeros::<u8>(len).unwrap().fill(0xff);
+            let again = arena.zeros::<u8>(len + 999).unwrap();
+            assert!(again.iter().all(|&byte| byte == 0), "{len}");
+        }
+        // Outputs are not cleared: that is what makes them cheap, and what the test above needs to mean anything.
+        arena.trim();
+        arena.zeros::<u8>(100).unwrap().fill(7);
+        assert_eq!(arena.for_output::<u8>(Shape::from(100)).unwrap()[..], [7; 100]);
+    }
+
+    #[test]
+    fn zeros_touch_no_fresh_page() {
+        let arena = arena();
+        let zeros = arena.zeros::<f64>(1 << 20).unwrap();
+        assert_eq!((zeros.size_bytes(), arena.stats().unwrap().resident_bytes), (8 << 20, 0));
+    }
+
+    #[test]
+    fn arrays_of_no_elements_work() {
+        let arena = arena();
+        for shape in [Shape::from(0), Shape::from([0, 5]), Shape::from([5, 0, usize::MAX])] {
+            let mut array = arena.zeros::<f32>(shape).unwrap();
+            assert_eq!((array.len(), array.is_empty(), array.shape()), (0, true, &shape[..]));
+            array.fill(1.0);
+            assert_eq!((array.as_bytes(), array.get([0]), array.get(0)), (&[][..], None, None));
+        }
+        assert_eq!(arena.array_from::<u8>(&[]).unwrap().as_slice(), []);
+        assert_eq!(arena.array_from_reader::<u8>(0, &mut &b"x"[..]).unwrap().len(), 0);
+        assert_eq!(arena.array_with([3, 0], |_| 1u8).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn sizes_that_overflow_or_exceed_the_arena_are_errors() {
+        let arena = arena();
+        let error = arena.zeros::<f64>([1 << 40, 1 << 40]).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::SizeOverflow { element_bytes: 8, .. }), "{error}");
+        let error = arena.zeros::<f64>(usize::MAX / 8).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.starts_with("array of f64 [2305843009213693951] needs 18446744073709551608 bytes"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_index_outside_is_none_or_a_panic_that_says_so() {
+        let mut array = arena().zeros::<u8>([2, 3]).unwrap();
+        assert_eq!(array.get([1, 2]), Some(&0));
+        assert_eq!(
+            (array.get([2, 0]), array.get([0, 3]), array.get([0]), array.get(6)),
+            (None, None, None, None)
+        );
+        *array.get_mut([1, 1]).unwrap() = 4;
+        array[[0, 1]] = 3;
+        array[5] = 5;
+        assert_eq!((&array[1..], array.get(7..)), (&[3, 0, 0, 4, 5][..], None));
+        assert_eq!(array.get_mut([0, 0, 0]), None);
+        let message = panic_message(|| array[[2, 1]] = 1);
+        assert_eq!(message, "index [2, 1] lies outside the array's shape [2, 3]");
+        let message = panic_message(|| assert_eq!(array[[1]], 0));
+        assert_eq!(message, "index [1] lies outside the array's shape [2, 3]");
+        let message = panic_message(|| assert_eq!(array[6], 0));
+        assert_eq!(message, "index out of bounds: the len is 6 but the index is 6");
+    }
+
+    #[test]
+    fn reshaping_keeps_elements_and_counts_them() {
+        let array = arena().array_with(6, |i| i as i32).unwrap();
+        let first = array.as_ptr();
+        let array = array.reshape([1, 2, 3]).unwrap();
+        assert_eq!((array.as_ptr(), array.shape(), array[[0, 1, 0]]), (first, &[1, 2, 3][..], 3));
+        let error = array.reshape([4, 2]).unwrap_err();
+        assert_eq!(error.to_string(), "reshape: found [1, 2, 3], wanted [4, 2]");
+    }
+
+    #[test]
+    fn a_reader_is_read_to_the_last_element_and_no_further() {
+        /// Gives one byte at a time, and is interrupted before each.
+        struct Slow<'a>(&'a [u8], bool);
+        impl Read for Slow<'_> {
+            fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.read(&mut bytes[..1]) }
+            }
+        }
+        let (arena, bytes) = (arena(), [1, 2, 3, 4, 5, 6, 7]);
+        let mut reader = Slow(&bytes, false);
+        let array = arena.array_from_reader::<[u8; 2]>([3, 1], &mut reader).unwrap();
+        assert_eq!((&array[..], reader.0), (&[[1, 2], [3, 4], [5, 6]][..], &[7][..]));
+        let error = arena.array_from_reader::<u32>(2, &mut Slow(&bytes, false)).unwrap_err();
+        assert_eq!(error.to_string(), "bytes read: found [7], wanted [8]");
+        assert_eq!(arena.stats().unwrap().allocated_bytes, 64, "the failed one is freed");
+    }
+
+    #[test]
+    fn a_reader_that_fails_is_an_error() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+        }
+        let error = arena().array_from_reader::<u8>(1, &mut Broken).unwrap_err();
+        assert_eq!(error.to_string(), "read an array: broken");
+    }
+
+    #[test]
+    fn debug_shows_type_shape_and_the_first_few() {
+        let arena = arena();
+        let few = arena.array_from(&[1.5f32, 2.0]).unwrap();
+        assert_eq!(format!("{few:?}"), "Array<f32>[2] [1.5, 2.0]");
+        let many = arena.array_with([3, 3], |[y, x]| (y + x) as u8).unwrap();
+        assert_eq!(format!("{many:?}"), "Array<u8>[3, 3] [0, 1, 2, 1, 2, 3, 2, 3, ..]");
+    }
+
+    #[test]
+    fn an_array_keeps_its_memory_alive_and_goes_to_other_threads() {
+        let mut array = arena().array_from(&[1, 2, 3]).unwrap();
+        let sum = std::thread::spawn(move || {
+            array[0] = 10;
+            array.into_iter().sum::<i32>()
+        });
+        assert_eq!(sum.join().unwrap(), 15);
     }
 }

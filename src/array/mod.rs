@@ -1,5 +1,6 @@
 //! Typed views of blocks: shapes, and the arrays that users hold.
 
+#[allow(clippy::module_inception)] // `Array` itself, beside what it is made of
 mod array;
 mod shape;
 

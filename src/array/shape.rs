@@ -22,7 +22,7 @@ const NDIM_MAX: usize = 4;
 /// ```
 ///
 /// A shape of none or five dimensions does not compile:
-/// ```compile_fail
+/// ```compile_fail,E0080
 /// let shape = shmpool::Shape::from([1, 2, 3, 4, 5]);
 /// ```
 #[derive(Clone, Copy)]
@@ -55,9 +55,21 @@ impl Shape {
 
     /// The position of an element in row-major order, if the index has as many dimensions as the shape and each
     /// number is below its length.
-    pub fn position(&self, index: &[usize]) -> Option<usize> {
-        let inside = index.len() == self.ndim && index.iter().zip(self.iter()).all(|(i, len)| i < len);
-        inside.then(|| index.iter().zip(self.iter()).fold(0, |position, (i, len)| position * len + i))
+    #[inline]
+    pub(crate) fn position<const N: usize>(&self, index: [usize; N]) -> Option<usize> {
+        // `N` is known when compiling, so the loop unrolls: this stands in inner loops.
+        if N != self.ndim {
+            return None;
+        }
+        let mut position = 0usize;
+        for (&i, &len) in index.iter().zip(&self.lens) {
+            if i >= len {
+                return None;
+            }
+            // Wraps only if the number of elements does; that of an array does not, unless a length to come is 0.
+            position = position.wrapping_mul(len).wrapping_add(i);
+        }
+        Some(position)
     }
 }
 
@@ -198,11 +210,20 @@ mod tests {
     #[test]
     fn positions_are_row_major_and_checked() {
         let shape = Shape::from([2, 3, 4]);
-        assert_eq!(shape.position(&[0, 0, 0]), Some(0));
-        assert_eq!(shape.position(&[1, 2, 3]), Some(23));
-        for outside in [&[2, 0, 0][..], &[0, 3, 0], &[0, 0, 4], &[0, 0], &[0, 0, 0, 0], &[]] {
+        assert_eq!(shape.position([0, 0, 0]), Some(0));
+        assert_eq!(shape.position([1, 2, 3]), Some(23));
+        for outside in [[2, 0, 0], [0, 3, 0], [0, 0, 4]] {
             assert_eq!(shape.position(outside), None, "{outside:?}");
         }
+        assert_eq!(
+            (shape.position([0, 0]), shape.position([0; 4]), shape.position([0; 5])),
+            (None, None, None)
+        );
+        assert_eq!(shape.position([]), None);
+        assert_eq!(
+            Shape::from([usize::MAX, usize::MAX, 0]).position([usize::MAX - 1, usize::MAX - 1, 0]),
+            None
+        );
     }
 
     #[test]
@@ -228,7 +249,7 @@ mod tests {
             let n_elements = shape.n_elements().unwrap();
             let from = from.min(n_elements);
             let mut out = vec![usize::MAX; n.min(n_elements - from)];
-            lens.fill(from, &mut out, |index| shape.position(&index).unwrap());
+            lens.fill(from, &mut out, |index| shape.position(index).unwrap());
             prop_assert!(out.iter().copied().eq(from..from + out.len()));
         }
     }

@@ -220,10 +220,10 @@ impl Mapping {
         })
     }
 
-    /// Makes the pages of a range present and writable in this process, four times faster than touching each.
+    /// Makes the pages of a range present and writable in this process, in one system call.
     ///
     /// # Errors
-    /// [`ErrorKind::Os`] where a touch would be a signal, and before Linux 5.14.
+    /// [`ErrorKind::Os`] where a touch would be a signal. A kernel before 5.14 leaves it to the touch.
     pub(crate) fn populate(&self, range: Range<usize>) -> Result<()> {
         // memmap2 checks the offset and the length, but not their sum.
         let inside = range.start <= range.end && range.end <= self.len_bytes();

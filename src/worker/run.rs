@@ -154,7 +154,10 @@ impl Runner {
         let ahead = until(end).min(start + POPULATE_BYTES).max(until(task + 1));
         // The kernel wants whole pages; a neighbour's page is no harm.
         let page = start - start % rustix::param::page_size();
-        worker.data.populate(page..ahead).map_err(|error| format!("memory for the output of task {task}: {error}"))?;
+        worker
+            .data
+            .populate(page..ahead)
+            .map_err(|error| format!("memory for the output of task {task}: {error}"))?;
         self.populated = ahead;
         Ok(())
     }
