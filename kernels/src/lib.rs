@@ -1,6 +1,25 @@
 //! What a kernel is, and the stock kernels.
 
-/// A kernel refused its arguments.
-#[derive(Debug, thiserror::Error)]
-#[error("kernel")]
-pub struct KernelError;
+mod border;
+mod chain;
+mod error;
+mod image;
+mod kernel;
+mod level;
+mod plan;
+mod sample;
+mod scratch;
+mod step;
+mod view;
+
+pub use border::{Border, BorderCode};
+pub use chain::Chain;
+pub use error::KernelError;
+pub use image::{Gaussian, Gradient, Gray, Identity, Luma, SIGMA_MAX, Sobel};
+pub use kernel::{ElementKernel, Reduction, TileKernel, has_alpha};
+pub use level::{Level, Work};
+pub use plan::{HALO_MAX, Plan, Rect, passes};
+pub use sample::{Sample, SampleType};
+pub use scratch::{Scratch, Workspace};
+pub use step::{PARAMETER_BYTES_MAX, Step, StepTable};
+pub use view::{Tile, Window};

@@ -1,0 +1,104 @@
+//! Why a kernel, a chain or a plan was refused.
+
+use crate::SampleType;
+
+/// A kernel refused its arguments. Every message names the thing, what was found and what was wanted.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// A slice does not hold as many samples as its shape says.
+    #[error("{what}: found {found} samples, wanted {wanted}")]
+    Samples {
+        /// `"source"` or `"output"`.
+        what: &'static str,
+        /// Samples in the slice.
+        found: usize,
+        /// Samples in the shape.
+        wanted: usize,
+    },
+    /// A byte slice does not start where its samples may start.
+    #[error("{what}: starts at an address that is not aligned for {sample} samples")]
+    Alignment {
+        /// `"source"` or `"output"`.
+        what: &'static str,
+        /// What the bytes should hold.
+        sample: SampleType,
+    },
+    /// The kernel does not take images with this number of channels.
+    #[error("{kernel}: found {found} channels, wanted {wanted}")]
+    Channels {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// Channels of the image that reaches the kernel.
+        found: usize,
+        /// What it takes, in words.
+        wanted: &'static str,
+    },
+    /// The image, or what a kernel makes of it, has more bytes than an address can count.
+    #[error("image of {} x {} pixels with {} channels: more bytes than memory can hold", .shape[0], .shape[1], .shape[2])]
+    TooLarge {
+        /// Height, width, channels.
+        shape: [usize; 3],
+    },
+    /// Tiles must have at least one row and one column.
+    #[error("tile: found {} x {} pixels, wanted at least 1 x 1", .found[0], .found[1])]
+    EmptyTile {
+        /// Height and width.
+        found: [usize; 2],
+    },
+    /// A plan needs a step; an empty [`Chain`](crate::Chain) has one that copies.
+    #[error("plan: found no steps, wanted at least one")]
+    NoSteps,
+    /// A step that reads beyond the opposite edge of an image that is never whole in memory.
+    #[error("{kernel}: border wrap in the middle of a pass: split the steps with `passes`")]
+    WrapInside {
+        /// The kernel's name.
+        kernel: &'static str,
+    },
+    /// The halo of a kernel is beyond [`HALO_MAX`](crate::HALO_MAX).
+    #[error("{kernel}: found a halo of {found} pixels, wanted at most {}", crate::HALO_MAX)]
+    Halo {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// What it asked for.
+        found: usize,
+    },
+    /// A step cannot read what the step before it makes.
+    #[error("{kernel}: found {found} samples from the step before, wanted {wanted}")]
+    StepInput {
+        /// The name of the step that reads.
+        kernel: &'static str,
+        /// What the step before makes.
+        found: SampleType,
+        /// What the step reads.
+        wanted: SampleType,
+    },
+    /// The parameters of a step do not have the kernel's size.
+    #[error("{kernel}: found {found} parameter bytes, wanted {wanted}")]
+    ParameterBytes {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// Bytes given.
+        found: usize,
+        /// Bytes of the kernel.
+        wanted: usize,
+    },
+    /// A parameter is out of its range.
+    #[error("{kernel}: parameter {parameter}: found {found}, wanted {wanted}")]
+    Parameter {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The parameter's name.
+        parameter: &'static str,
+        /// The value, as it was written.
+        found: String,
+        /// The range, in words.
+        wanted: String,
+    },
+    /// No CPU level has this name.
+    #[error("level: found {found:?}, wanted baseline, avx2 or avx512")]
+    UnknownLevel {
+        /// The name that was looked up.
+        found: String,
+    },
+}

@@ -1,0 +1,151 @@
+//! What a kernel is: three traits. A kernel is a `Pod` value, so that its parameters can be sent as bytes.
+
+use bytemuck::Pod;
+
+use crate::{Border, KernelError, Sample, Tile, Window, Workspace};
+
+/// A function of one element, with its parameters.
+///
+/// ```
+/// use bytemuck::{Pod, Zeroable};
+/// use shmpool_kernels::ElementKernel;
+///
+/// #[derive(Clone, Copy, Pod, Zeroable)]
+/// #[repr(C)]
+/// struct Gain {
+///     k: f32,
+/// }
+///
+/// impl ElementKernel<f32> for Gain {
+///     type Out = f32;
+///     #[inline(always)]
+///     fn apply(&self, x: f32) -> f32 {
+///         x * self.k
+///     }
+/// }
+///
+/// assert_eq!(Gain { k: 2.0 }.apply(21.0), 42.0);
+/// ```
+pub trait ElementKernel<I: Pod>: Pod + Send + Sync {
+    /// What it makes of an element.
+    type Out: Pod;
+
+    /// The result for one element. Write `#[inline(always)]` before it, or it stays compiled for the baseline.
+    fn apply(&self, x: I) -> Self::Out;
+}
+
+/// A function from a neighbourhood of pixels to a pixel, computed a tile at a time; height and width stay.
+///
+/// [`Chain`](crate::Chain) strings them together. It calls `validate` and `channels` before anything else, and asks
+/// `halo`, `border` and `channels` again in other processes: they must depend on the value and the argument alone.
+///
+/// ```
+/// use bytemuck::{Pod, Zeroable};
+/// use shmpool_kernels::{Chain, KernelError, Tile, TileKernel, Window, Workspace};
+///
+/// /// How much brighter a pixel is than its left neighbour; 0 where it is darker.
+/// #[derive(Clone, Copy, Pod, Zeroable)]
+/// #[repr(C)]
+/// struct Rise;
+///
+/// impl TileKernel<u8> for Rise {
+///     type Out = u8;
+///
+///     fn halo(&self) -> usize {
+///         1
+///     }
+///
+///     #[inline(always)]
+///     fn run(&self, src: &Window<'_, u8>, dst: &mut Tile<'_, u8>, _: &mut Workspace) {
+///         for y in 0..dst.height() {
+///             let left = src.row(y + 1); // starts one pixel left of the tile
+///             let here = src.inner_row(y);
+///             for (x, out) in dst.row_mut(y).iter_mut().enumerate() {
+///                 *out = here[x].saturating_sub(left[x]);
+///             }
+///         }
+///     }
+/// }
+///
+/// let chain = Chain::<u8, u8>::of(Rise);
+/// let mut out = [0; 4];
+/// chain.run(&[1, 2, 5, 3], [1, 4, 1], &mut out)?;
+/// assert_eq!(out, [0, 1, 3, 0]); // beyond the left edge lies the mirrored 2
+/// # Ok::<(), KernelError>(())
+/// ```
+pub trait TileKernel<I: Sample>: Pod + Send + Sync {
+    /// The type of the samples it makes.
+    type Out: Sample;
+
+    /// What errors call it; the path of its type, if it does not say otherwise.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
+    /// How many pixels beyond a tile it reads on each side, up to [`HALO_MAX`](crate::HALO_MAX). Most read none.
+    fn halo(&self) -> usize {
+        0
+    }
+
+    /// What it sees beyond the edge of its input.
+    fn border(&self) -> Border {
+        Border::Reflect101
+    }
+
+    /// How many channels it makes of `input` channels; the same number, if it does not say otherwise.
+    ///
+    /// # Errors
+    /// [`KernelError::Channels`] if it does not take images with that many.
+    fn channels(&self, input: usize) -> Result<usize, KernelError> {
+        Ok(input)
+    }
+
+    /// Whether its parameters make sense.
+    ///
+    /// # Errors
+    /// [`KernelError::Parameter`] names the one that does not.
+    fn validate(&self) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    /// Writes every sample of `dst` from the pixels of `src`, which has `dst`'s size and `self.halo()` more all round.
+    ///
+    /// The result must not depend on where the tile lies in the image or how large it is. Write `#[inline(always)]`
+    /// before it and before what it calls, or they stay compiled for the baseline.
+    fn run(&self, src: &Window<'_, I>, dst: &mut Tile<'_, Self::Out>, workspace: &mut Workspace);
+}
+
+/// A way to fold many elements into one value.
+///
+/// The engine folds blocks of a fixed size and combines them in a fixed tree, so the result has the same bits for
+/// any number of workers even where `combine` is not associative (as with floats).
+pub trait Reduction<I: Pod>: Pod + Send + Sync {
+    /// The value so far.
+    type Acc: Pod + Send + Sync;
+
+    /// The result for no elements: `combine(identity, a)` is `a`.
+    fn identity(&self) -> Self::Acc;
+
+    /// Takes one element in. Write `#[inline(always)]` before it.
+    fn step(&self, acc: Self::Acc, x: I) -> Self::Acc;
+
+    /// Joins the value of a run of elements with that of the run after it.
+    fn combine(&self, left: Self::Acc, right: Self::Acc) -> Self::Acc;
+
+    /// Takes a slice in, in any order that is fixed by its length. Kernels override it to use several lanes.
+    #[inline(always)]
+    fn fold(&self, mut acc: Self::Acc, xs: &[I]) -> Self::Acc {
+        for &x in xs {
+            acc = self.step(acc, x);
+        }
+        acc
+    }
+}
+
+/// Whether the last of `channels` is alpha: in images with two (gray) or four (colour) it is.
+///
+/// The stock kernels carry alpha past, unchanged.
+#[must_use]
+pub const fn has_alpha(channels: usize) -> bool {
+    matches!(channels, 2 | 4)
+}

@@ -1,0 +1,514 @@
+//! How a chain runs on one image: which tiles there are, and what each step computes for a tile.
+//!
+//! # Fusing
+//! A tile of the result goes through all steps before the next one starts, so that the images in between exist a
+//! tile at a time. What a step makes for a tile is what the step after it needs: the tile grown by the halos of all
+//! the steps after it, and cut to the image. Each step sees that region of its input with its own halo around it;
+//! what lies beyond the image is filled in by its border rule, from its own input.
+//!
+//! That is enough to fill from, for every rule but `wrap`: a mirrored index is no further from the edge than the
+//! index it stands in for, and where it bounces off the other edge too, the halo spans the whole image. `wrap` reads
+//! at the opposite edge, so only a step whose input is a whole image can have it (see [`passes`]).
+//!
+//! Pixels come from and go to memory that other processes work on too, by raw pointer and offset.
+#![allow(unsafe_code)]
+
+use std::{ops::Range, ptr};
+
+use crate::{
+    Border, KernelError, Level, SampleType, Scratch, Step,
+    scratch::LINE_BYTES,
+    step::{RawTile, RawWindow},
+};
+
+/// The largest halo of a step, in pixels.
+pub const HALO_MAX: usize = 4096;
+
+/// Cuts steps into runs that one [`Plan`] each can fuse: a step with a wrapped border needs its whole input, so it
+/// starts a new run. Never empty runs, but for no steps there are none.
+#[must_use]
+pub fn passes(steps: &[Step]) -> Vec<&[Step]> {
+    let mut passes = Vec::new();
+    let mut first = 0;
+    for (index, step) in steps.iter().enumerate().skip(1) {
+        if step.border() == Border::Wrap {
+            passes.push(&steps[first..index]);
+            first = index;
+        }
+    }
+    passes.extend((first < steps.len()).then(|| &steps[first..]));
+    passes
+}
+
+/// A rectangle of pixels, all of it inside an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect {
+    /// First row.
+    pub y: usize,
+    /// First pixel of each row.
+    pub x: usize,
+    /// Rows.
+    pub height: usize,
+    /// Pixels in each row.
+    pub width: usize,
+}
+
+/// Steps that run fused, tile by tile, over one image. The same arguments always make the same plan.
+///
+/// ```
+/// use shmpool_kernels::{Chain, Gray, KernelError, Level, Plan, Scratch};
+///
+/// let chain = Chain::<u8, u8>::of(Gray);
+/// let plan = Plan::new(chain.steps(), [2, 2, 3], Some([1, 2]))?;
+/// assert_eq!((plan.output_shape(), plan.n_tiles()), ([2, 2, 1], 2));
+/// let red_and_white = [255, 0, 0, 255, 0, 0, 255, 255, 255, 255, 255, 255];
+/// let mut gray = [0; 4];
+/// plan.run_all(&red_and_white, &mut gray, &mut Scratch::new(), Level::detect())?;
+/// assert_eq!(gray, [76, 76, 255, 255]);
+/// # Ok::<(), KernelError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Plan {
+    stages: Vec<Stage>,
+    height: usize,
+    width: usize,
+    input: Pixels,
+    output: Pixels,
+    tile: [usize; 2],
+    n_tiles: [usize; 2],
+}
+
+/// A step and what the plan knows about it.
+#[derive(Clone, Debug)]
+struct Stage {
+    step: Step,
+    input: Pixels,
+    output: Pixels,
+    halo: usize,
+    border: Border,
+    /// Pixels by which a tile has to grow to be what this step must make: the halos of all the steps after it.
+    reach: usize,
+}
+
+/// What one pixel is.
+#[derive(Clone, Copy, Debug)]
+struct Pixels {
+    sample: SampleType,
+    channels: usize,
+}
+
+impl Pixels {
+    fn bytes(self) -> usize {
+        self.channels * self.sample.bytes()
+    }
+}
+
+impl Plan {
+    /// Plans `steps` for an image of `shape` (height, width, channels).
+    ///
+    /// `tile` is the height and width of a tile, cut at the image's edges; without it the plan chooses, from 512 to
+    /// 1024 pixels a side by the halos and the size of a pixel.
+    ///
+    /// # Errors
+    /// [`KernelError::NoSteps`], [`StepInput`](KernelError::StepInput), [`Channels`](KernelError::Channels),
+    /// [`Parameter`](KernelError::Parameter), [`Halo`](KernelError::Halo), [`WrapInside`](KernelError::WrapInside),
+    /// [`TooLarge`](KernelError::TooLarge) and [`EmptyTile`](KernelError::EmptyTile), each for what its text says.
+    pub fn new(steps: &[Step], shape: [usize; 3], tile: Option<[usize; 2]>) -> Result<Plan, KernelError> {
+        let [height, width, channels] = shape;
+        let (first, last) = steps.first().zip(steps.last()).ok_or(KernelError::NoSteps)?;
+        let input = checked_pixels(first.input(), shape)?;
+        let stages = stages(steps, input, [height, width])?;
+        let output = stages.last().map_or(Pixels { sample: last.output(), channels }, |stage| stage.output);
+        let tile = match tile {
+            Some(found) if found.contains(&0) => return Err(KernelError::EmptyTile { found }),
+            Some(tile) => tile,
+            None => default_tile(&stages),
+        };
+        let n_tiles = [height.div_ceil(tile[0]), width.div_ceil(tile[1])];
+        Ok(Plan { stages, height, width, input, output, tile, n_tiles })
+    }
+
+    /// Height, width and channels of the result.
+    #[must_use]
+    pub fn output_shape(&self) -> [usize; 3] {
+        [self.height, self.width, self.output.channels]
+    }
+
+    /// The type of the samples of the source.
+    #[must_use]
+    pub fn input(&self) -> SampleType {
+        self.input.sample
+    }
+
+    /// The type of the samples of the result.
+    #[must_use]
+    pub fn output(&self) -> SampleType {
+        self.output.sample
+    }
+
+    /// Bytes of the whole source.
+    #[must_use]
+    pub fn input_bytes(&self) -> usize {
+        self.height * self.width * self.input.bytes()
+    }
+
+    /// Bytes of the whole result.
+    #[must_use]
+    pub fn output_bytes(&self) -> usize {
+        self.height * self.width * self.output.bytes()
+    }
+
+    /// Height and width of a tile that no edge cuts.
+    #[must_use]
+    pub fn tile_size(&self) -> [usize; 2] {
+        self.tile
+    }
+
+    /// Tiles in the image; they have no pixel in common. None for an image without pixels.
+    #[must_use]
+    pub fn n_tiles(&self) -> u64 {
+        self.n_tiles[0] as u64 * self.n_tiles[1] as u64
+    }
+
+    /// The pixels of tile `index`, counted along the rows.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Plan::n_tiles`].
+    #[must_use]
+    pub fn tile(&self, index: u64) -> Rect {
+        assert!(index < self.n_tiles(), "tile {index} of {}", self.n_tiles());
+        let per_row = self.n_tiles[1] as u64;
+        let y = (index / per_row) as usize * self.tile[0];
+        let x = (index % per_row) as usize * self.tile[1];
+        let height = self.tile[0].min(self.height - y);
+        let width = self.tile[1].min(self.width - x);
+        Rect { y, x, height, width }
+    }
+
+    /// Computes tile `index`. Writes the pixels of [`Plan::tile`] in the result, all of them and nothing else.
+    ///
+    /// The buffers in `scratch` grow to about a tile and its halo, in the largest pixel type of the steps, twice.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Plan::n_tiles`], or if a kernel panics.
+    ///
+    /// # Safety
+    /// 1. [P1] `src` is the first of [`Plan::input_bytes`] initialised bytes that nobody writes during the call.
+    /// 2. [P2] `dst` is the first of [`Plan::output_bytes`] initialised bytes, of which nobody else reads or writes
+    ///    those of this tile during the call. None of them is among the bytes of [P1].
+    /// 3. [P3] `src` and `dst` are aligned for the sample types of the source and the result.
+    pub unsafe fn run(&self, index: u64, src: *const u8, dst: *mut u8, scratch: &mut Scratch, level: Level) {
+        let tile = self.tile(index);
+        let Scratch { bands: [even, odd], workspace } = scratch;
+        let (mut here, mut next) = (even, odd);
+        for (index, stage) in self.stages.iter().enumerate() {
+            let made = self.grown(tile, stage.reach);
+            let band = Band::around(made, stage);
+            let from = if index == 0 && self.holds(&band) {
+                let offset = (band.y as usize * self.width + band.x as usize) * stage.input.bytes();
+                // SAFETY: the band lies inside the image, which `src` is the first byte of [P1].
+                let first = unsafe { src.add(offset) };
+                (first, self.width * stage.input.bytes())
+            } else {
+                let first = here.bytes(band.n_bytes()).as_mut_ptr();
+                if index == 0 {
+                    // SAFETY: `first` has room for the band, and `src` is a whole image of its pixels [P1].
+                    unsafe { self.fill_from_image(&band, stage, src, first) };
+                } else {
+                    // SAFETY: the step before wrote the part of the band that lies in the image: `made` of that
+                    // step is `made` of this one grown by this step's halo and cut.
+                    unsafe { self.fill_margins(&band, stage, first) };
+                }
+                (first.cast_const(), band.row_bytes)
+            };
+            let to = match self.stages.get(index + 1) {
+                None => {
+                    let offset = (made.y * self.width + made.x) * stage.output.bytes();
+                    // SAFETY: `made` is the tile itself, since nothing comes after, and lies in the result [P2].
+                    let first = unsafe { dst.add(offset) };
+                    (first, self.width * stage.output.bytes())
+                }
+                Some(after) => {
+                    let band = Band::around(self.grown(tile, after.reach), after);
+                    let first = next.bytes(band.n_bytes()).as_mut_ptr();
+                    // SAFETY: `made` lies inside the band around what the next step makes: see above.
+                    let first = unsafe { first.add(band.offset(made.y, made.x)) };
+                    (first, band.row_bytes)
+                }
+            };
+            let size = [made.height, made.width];
+            let window = RawWindow {
+                first: from.0,
+                row_bytes: from.1,
+                size,
+                channels: stage.input.channels,
+                halo: stage.halo,
+            };
+            let out = RawTile { first: to.0, row_bytes: to.1, size, channels: stage.output.channels };
+            // SAFETY: the window is the band: rows of the source, which nobody writes [P1], aligned by [P3], or rows
+            // of `here`, each on a cache line and filled just now. The tile is ours by [P2], or rows of `next`.
+            unsafe { stage.step.run(&window, &out, workspace, level) };
+            std::mem::swap(&mut here, &mut next);
+        }
+    }
+
+    /// Computes every tile, on this thread.
+    ///
+    /// # Errors
+    /// [`KernelError::Samples`] or [`KernelError::Alignment`] if a slice does not hold the samples of its image.
+    pub fn run_all(
+        &self,
+        src: &[u8],
+        dst: &mut [u8],
+        scratch: &mut Scratch,
+        level: Level,
+    ) -> Result<(), KernelError> {
+        check_slice("source", src, self.input.sample, self.input_bytes())?;
+        check_slice("output", dst, self.output.sample, self.output_bytes())?;
+        for index in 0..self.n_tiles() {
+            // SAFETY: the slices have the plan's lengths and alignment, just checked [P1] [P3]; one is shared and
+            // one is borrowed for us alone, so they do not overlap and nobody else writes [P2].
+            unsafe { self.run(index, src.as_ptr(), dst.as_mut_ptr(), scratch, level) };
+        }
+        Ok(())
+    }
+
+    /// `rect` with `by` more pixels on every side, as far as the image goes.
+    fn grown(&self, rect: Rect, by: usize) -> Rect {
+        let y = rect.y.saturating_sub(by);
+        let x = rect.x.saturating_sub(by);
+        let height = (rect.y + rect.height).saturating_add(by).min(self.height) - y;
+        let width = (rect.x + rect.width).saturating_add(by).min(self.width) - x;
+        Rect { y, x, height, width }
+    }
+
+    /// Whether no pixel of the band lies beyond the image.
+    fn holds(&self, band: &Band) -> bool {
+        let rows = band.rows();
+        let columns = band.columns();
+        rows.start >= 0
+            && columns.start >= 0
+            && rows.end <= self.height.cast_signed()
+            && columns.end <= self.width.cast_signed()
+    }
+
+    /// The columns of the band that lie in the image, as image columns.
+    fn inner_columns(&self, band: &Band) -> Range<usize> {
+        let columns = band.columns();
+        let end = columns.end.min(self.width.cast_signed());
+        columns.start.max(0).cast_unsigned()..end.cast_unsigned()
+    }
+
+    /// Writes the whole band from the image that it is a part of.
+    ///
+    /// # Safety
+    /// `src` is the first byte of an image of this plan's size with pixels of `stage.input`; `first` is the first of
+    /// `band.n_bytes()` writable bytes elsewhere.
+    unsafe fn fill_from_image(&self, band: &Band, stage: &Stage, src: *const u8, first: *mut u8) {
+        let pixel_bytes = stage.input.bytes();
+        let inner = self.inner_columns(band);
+        for (index, y) in band.rows().enumerate() {
+            // SAFETY: `index` counts the rows of the band.
+            let to = unsafe { first.add(index * band.row_bytes) };
+            let Some(y) = stage.border.source_index(y, self.height) else {
+                // SAFETY: the row's pixels are writable.
+                unsafe { stage.fill_constant(to, band.width) };
+                continue;
+            };
+            // SAFETY: `y` is a row of the image.
+            let from = unsafe { src.add(y * self.width * pixel_bytes) };
+            let left = inner.start.cast_signed() - band.x;
+            // SAFETY: `inner` is inside both the image and the band, and the image is not the band.
+            unsafe {
+                ptr::copy_nonoverlapping(
+                    from.add(inner.start * pixel_bytes),
+                    to.offset(left * pixel_bytes.cast_signed()),
+                    inner.len() * pixel_bytes,
+                );
+            }
+            // SAFETY: `from` is the first pixel of a whole row of the image, and `to` a row of the band.
+            unsafe { self.fill_sides(band, stage, from, to) };
+        }
+    }
+
+    /// Writes the pixels of the band that lie beyond the image, from those inside it.
+    ///
+    /// # Safety
+    /// `first` is the first of `band.n_bytes()` writable bytes, and the part that lies in the image has been written.
+    unsafe fn fill_margins(&self, band: &Band, stage: &Stage, first: *mut u8) {
+        let pixel_bytes = stage.input.bytes();
+        let inside = 0..self.height.cast_signed();
+        for (index, _) in band.rows().enumerate().filter(|(_, y)| inside.contains(y)) {
+            let row = first.wrapping_add(index * band.row_bytes);
+            // The address that the image's column 0 would have if the whole row were in the band.
+            let image_row = row.wrapping_offset(-band.x * pixel_bytes.cast_signed()).cast_const();
+            // SAFETY: `row` is one of the band's, and the columns that `fill_sides` reads are in it (head of this file).
+            unsafe { self.fill_sides(band, stage, image_row, row) };
+        }
+        for (index, y) in band.rows().enumerate().filter(|(_, y)| !inside.contains(y)) {
+            let row = first.wrapping_add(index * band.row_bytes);
+            match stage.border.source_index(y, self.height) {
+                // SAFETY: `row` is one of the band's.
+                None => unsafe { stage.fill_constant(row, band.width) },
+                Some(y) => {
+                    let from = (y.cast_signed() - band.y).cast_unsigned();
+                    let from = first.wrapping_add(from * band.row_bytes).cast_const();
+                    // SAFETY: image row `y` is in the band (head of this file) and complete by now. It is not `row`,
+                    // which lies beyond the image.
+                    unsafe { ptr::copy_nonoverlapping(from, row, band.width * pixel_bytes) };
+                }
+            }
+        }
+    }
+
+    /// Writes the pixels of one row of the band that lie left and right of the image.
+    ///
+    /// # Safety
+    /// `image_row` is the address of the image's pixel in column 0, and the columns that the border rule names may be
+    /// read; `row` is the first of the band's `width` writable pixels in that row.
+    unsafe fn fill_sides(&self, band: &Band, stage: &Stage, image_row: *const u8, row: *mut u8) {
+        let pixel_bytes = stage.input.bytes();
+        let columns = band.columns();
+        let inner = self.inner_columns(band);
+        let left = columns.start..inner.start.cast_signed();
+        let right = inner.end.cast_signed()..columns.end;
+        for x in left.chain(right) {
+            let to = row.wrapping_add((x - band.x).cast_unsigned() * pixel_bytes);
+            match stage.border.source_index(x, self.width) {
+                // SAFETY: one writable pixel.
+                None => unsafe { stage.fill_constant(to, 1) },
+                // SAFETY: the caller says that this column may be read; it lies in the image, and `to` beyond it.
+                Some(x) => unsafe {
+                    ptr::copy_nonoverlapping(image_row.wrapping_add(x * pixel_bytes), to, pixel_bytes);
+                },
+            }
+        }
+    }
+}
+
+impl Stage {
+    /// Writes the border's constant into every sample of `n` pixels.
+    ///
+    /// # Safety
+    /// `first` is the first of `n` writable pixels of `self.input`.
+    unsafe fn fill_constant(&self, first: *mut u8, n: usize) {
+        let Border::Constant(value) = self.border else { return };
+        let (sample, n_bytes) = self.input.sample.bytes_of(value);
+        for index in 0..n * self.input.channels {
+            // SAFETY: one of the samples of those pixels.
+            unsafe { ptr::copy_nonoverlapping(sample.as_ptr(), first.add(index * n_bytes), n_bytes) };
+        }
+    }
+}
+
+/// A tile of one step's input with the halo around it, partly beyond the image: where it lies in the image, and how
+/// its rows lie in a buffer.
+struct Band {
+    y: isize,
+    x: isize,
+    height: usize,
+    width: usize,
+    pixel_bytes: usize,
+    row_bytes: usize,
+}
+
+impl Band {
+    /// What `stage` reads in order to make `made`.
+    fn around(made: Rect, stage: &Stage) -> Band {
+        let halo = stage.halo;
+        let width = made.width + 2 * halo;
+        let pixel_bytes = stage.input.bytes();
+        Band {
+            y: made.y.cast_signed() - halo.cast_signed(),
+            x: made.x.cast_signed() - halo.cast_signed(),
+            height: made.height + 2 * halo,
+            width,
+            pixel_bytes,
+            row_bytes: (width * pixel_bytes).next_multiple_of(LINE_BYTES),
+        }
+    }
+
+    fn n_bytes(&self) -> usize {
+        self.height * self.row_bytes
+    }
+
+    /// Image rows.
+    fn rows(&self) -> Range<isize> {
+        self.y..self.y + self.height.cast_signed()
+    }
+
+    /// Image columns.
+    fn columns(&self) -> Range<isize> {
+        self.x..self.x + self.width.cast_signed()
+    }
+
+    /// Bytes from the start of the buffer to the pixel of the image at (y, x), which lies in the band.
+    fn offset(&self, y: usize, x: usize) -> usize {
+        let row = (y.cast_signed() - self.y).cast_unsigned();
+        let column = (x.cast_signed() - self.x).cast_unsigned();
+        row * self.row_bytes + column * self.pixel_bytes
+    }
+}
+
+fn stages(steps: &[Step], input: Pixels, [height, width]: [usize; 2]) -> Result<Vec<Stage>, KernelError> {
+    let mut stages = Vec::with_capacity(steps.len());
+    let mut pixels = input;
+    for (index, &step) in steps.iter().enumerate() {
+        let (kernel, halo, border) = (step.name(), step.halo(), step.border());
+        step.validate()?;
+        if step.input() != pixels.sample {
+            return Err(KernelError::StepInput { kernel, found: pixels.sample, wanted: step.input() });
+        }
+        if halo > HALO_MAX {
+            return Err(KernelError::Halo { kernel, found: halo });
+        }
+        if index > 0 && border == Border::Wrap {
+            return Err(KernelError::WrapInside { kernel });
+        }
+        let output = checked_pixels(step.output(), [height, width, step.channels(pixels.channels)?])?;
+        stages.push(Stage { step, input: pixels, output, halo, border, reach: 0 });
+        pixels = output;
+    }
+    let mut reach = 0;
+    for stage in stages.iter_mut().rev() {
+        stage.reach = reach;
+        reach += stage.halo;
+    }
+    Ok(stages)
+}
+
+/// Pixels of an image of that shape, if its bytes can be counted.
+fn checked_pixels(sample: SampleType, shape: [usize; 3]) -> Result<Pixels, KernelError> {
+    let [height, width, channels] = shape;
+    // The sides count even if there are no pixels: halos are added to them.
+    let sides = height.max(1).checked_mul(width.max(1));
+    let bytes = sides.and_then(|pixels| pixels.checked_mul(channels.max(1))?.checked_mul(sample.bytes()));
+    match bytes {
+        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(Pixels { sample, channels }),
+        _ => Err(KernelError::TooLarge { shape }),
+    }
+}
+
+fn check_slice(
+    what: &'static str,
+    slice: &[u8],
+    sample: SampleType,
+    wanted_bytes: usize,
+) -> Result<(), KernelError> {
+    if slice.len() != wanted_bytes {
+        let (found, wanted) = (slice.len() / sample.bytes(), wanted_bytes / sample.bytes());
+        return Err(KernelError::Samples { what, found, wanted });
+    }
+    if !slice.is_empty() && slice.as_ptr().align_offset(sample.bytes()) != 0 {
+        return Err(KernelError::Alignment { what, sample });
+    }
+    Ok(())
+}
+
+/// Large tiles waste less on halos, small ones keep what is between two steps in the second-level cache: the
+/// smallest side of these three whose halo is at most a sixteenth of it.
+fn default_tile(stages: &[Stage]) -> [usize; 2] {
+    let reach: usize = stages.iter().map(|stage| stage.halo).sum();
+    let side = [512, 768, 1024].into_iter().find(|side| 16 * reach <= *side).unwrap_or(1024);
+    [side, side]
+}
