@@ -112,8 +112,8 @@ pub(crate) fn n_tasks(n_elements: u64, grain: u64) -> Result<u32> {
 /// Elements of a task, where the caller leaves it to us.
 ///
 /// Two things bound it. Small enough that every worker gets some 64 tasks, since we do not know what an element costs and a
-/// task costs some ten nanoseconds. And no more than [`TASK_BYTES`] of output, beyond which nothing is gained. From a cache line upwards it is whole
-/// lines, so that no two workers write to one, and outputs can be streamed.
+/// task costs some ten nanoseconds. And no more than [`TASK_BYTES`] of output, beyond which nothing is gained. From half a cache line upwards it is
+/// whole lines, so that no two workers write to one, and outputs can be streamed.
 pub(crate) fn grain(n_elements: u64, element_bytes: usize, n_workers: usize) -> u64 {
     let element_bytes = element_bytes.max(1) as u64;
     let fair = n_elements.div_ceil(n_workers.max(1) as u64 * 64).max(1);
@@ -146,16 +146,12 @@ pub(crate) fn cut(n_tasks: u32, n_workers: usize) -> Vec<Lease> {
     let mut leases = Vec::new();
     for ring in 0..w {
         let (mut start, end) = (n * ring / w, n * (ring + 1) / w);
-        let mut len = ((end - start) / 8).max(1);
-        let mut left_of_size = 4;
         while start < end {
-            let take = len.min(end - start);
-            leases.push(Lease { ring: ring as u16, start: start as u32, len: take as u32 });
-            start += take;
-            left_of_size -= 1;
-            if left_of_size == 0 {
-                left_of_size = 4;
-                len = (len / 2).max(1);
+            // Four at a time take half of what is left.
+            let len = ((end - start) / 8).max(1);
+            for _ in 0..4.min((end - start).div_ceil(len)) {
+                leases.push(Lease { ring: ring as u16, start: start as u32, len: len as u32 });
+                start += len;
             }
         }
     }
@@ -192,7 +188,7 @@ mod tests {
     #[test]
     fn a_grain_is_whole_lines_and_bounded() {
         assert_eq!(grain(64 << 20, 4, 2), 64 << 10);
-        assert_eq!(grain(1000, 4, 2), 8);
+        assert_eq!(grain(1000, 4, 2), 16);
         assert_eq!(grain(2, 4, 2), 1);
         assert_eq!(grain(0, 4, 2), 1);
         assert_eq!(grain(1 << 40, 1, 2) % 64, 0);
