@@ -1,4 +1,41 @@
-//! A process pool whose workers share memory.
+//! A process pool whose workers share memory: as fast as threads, as safe as processes.
+//!
+//! ```
+//! use shmpool::Pool;
+//!
+//! fn main() -> shmpool::Result<()> {
+//!     shmpool::init(); // a worker, which is this program started again, never comes back from here
+//!     let pool = Pool::new()?; // one worker process per usable CPU
+//!
+//!     let xs = pool.array_from(&[1.0_f32, 4.0, 9.0])?; // the one copy; workers see the same memory
+//!     let roots = pool.map(&xs, |x| x.sqrt())?;
+//!     assert_eq!(*roots, [1.0, 2.0, 3.0]);
+//!
+//!     let sum = pool.reduce(&roots, 0.0_f64, |sum, x| sum + f64::from(x), |a, b| a + b)?;
+//!     assert_eq!(sum, 6.0);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What it is
+//! A [`Pool`] starts worker *processes* and runs kernels in them over [`Array`]s that lie in one shared-memory [`Arena`]. Nothing is
+//! serialised: a job sends indices, never elements. A worker costs a fraction of a megabyte, and any of them may die at any instruction without losing a
+//! task: it is replaced, and what it had not finished runs again, or fails with an error that names the task and how its worker died
+//! ([`ErrorKind::WorkerDied`]). A kernel that panics is an error value ([`ErrorKind::KernelPanicked`]).
+//!
+//! * Verbs: [`map`](Call::map), [`map_into`](Call::map_into), [`map_with`](Call::map_with), [`map_indexed`](Call::map_indexed),
+//!   [`update`](Call::update), [`zip_map`](Call::zip_map), [`from_fn`](Call::from_fn), [`try_map`](Call::try_map),
+//!   [`map_chunks`](Call::map_chunks), [`reduce`](Call::reduce), and [`apply`](Call::apply) for the kernels of [`kernels`].
+//! * Start: [`init`] first thing in `main`; [`test_workers!`] in tests and benches; the feature `constructor` for libraries.
+//! * Memory: [`Pool::zeros`] and its like make arrays; memory of dropped arrays is kept a while for the next ones ([`Pool::trim`]).
+//!
+//! # What it is not
+//! Not a sandbox. Workers run as the same user as the parent: a hostile kernel can make any system call. What is promised is that a kernel that
+//! runs wild *through memory* spoils at most the arrays in the arena: the parent's bookkeeping lies where no worker can write, and what
+//! workers write is checked before it is believed. `&[T]` of an [`Array`] rests on workers being honest in one respect: they write
+//! only what a running job lends them. Processes that a kernel starts with `vfork`, or with memory shared, write on after the worker's death; nobody can see that.
+//!
+//! Linux 5.14 or newer.
 
 mod error;
 mod sync;
@@ -48,12 +85,12 @@ pub use {
 /// ```
 /// shmpool::test_workers!();
 ///
-/// #[test]
-/// fn doubling() {
+/// fn doubling() { // a `#[test]` in your file
 ///     let pool = shmpool::Pool::builder().workers(2).build().unwrap();
 ///     let xs = pool.array_from(&[1, 2, 3]).unwrap();
 ///     assert_eq!(*pool.map(&xs, |x| 2 * x).unwrap(), [2, 4, 6]);
 /// }
+/// # doubling();
 /// ```
 #[macro_export]
 macro_rules! test_workers {

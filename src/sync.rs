@@ -1,5 +1,4 @@
 //! The one door to atomics and spin hints: the standard library's, or loom's under `cfg(loom)`.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 #[cfg(loom)]
 pub(crate) use mortal::{AtomicU32, AtomicU64, fence, spin_loop};

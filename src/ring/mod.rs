@@ -70,7 +70,7 @@ impl Ring<'_> {
     }
 
     /// Hints that wait, as far as the head can be believed.
-    #[cfg(test)]
+    #[cfg(all(test, loom))]
     pub(crate) fn waiting(self) -> u64 {
         self.parent.tail.0.load(Relaxed).saturating_sub(self.workers.head.load(Relaxed))
     }

@@ -194,7 +194,10 @@ mod tests {
         assert_eq!(grain(1 << 40, 1, 2) % 64, 0);
         for element_bytes in [1, 2, 3, 4, 8, 12, 16, 100, 4096] {
             let grain = grain(1 << 30, element_bytes, 2);
-            assert!(grain * element_bytes as u64 % 64 == 0, "{element_bytes}-byte elements: {grain}");
+            assert!(
+                (grain * element_bytes as u64).is_multiple_of(64),
+                "{element_bytes}-byte elements: {grain}"
+            );
         }
     }
 

@@ -65,13 +65,17 @@ unsafe fn fill<L: Lanes>(lanes: L, range: Range<usize>, output: *mut L::Out, str
     // Lines can be streamed if elements fill them exactly and they begin on a line's edge.
     let stream = stream
         && line * size_of::<L::Out>() == LINE_BYTES
-        && (output as usize + range.start * size_of::<L::Out>()) % LINE_BYTES == 0;
+        && (output as usize + range.start * size_of::<L::Out>()).is_multiple_of(LINE_BYTES);
     let whole = range.start + (range.end - range.start) / line * line;
     let mut i = range.start;
     // SAFETY: all indices are in `range`. `registers` is filled up to `line`, which is at most `LINE_MAX`, before it is read.
     unsafe {
         while i < whole {
             let mut registers = [MaybeUninit::<L::Out>::uninit(); LINE_MAX];
+            #[expect(
+                clippy::needless_range_loop,
+                reason = "two places are indexed, and this is what vectorises"
+            )]
             for j in 0..line {
                 registers[j].write(lanes.at(i + j));
             }
