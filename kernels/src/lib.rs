@@ -17,7 +17,7 @@ mod view;
 pub use border::{Border, BorderCode};
 pub use chain::Chain;
 pub use error::KernelError;
-pub use image::{Gaussian, Gradient, Gray, Identity, Luma, SIGMA_MAX, Sobel};
+pub use image::{Blur, Gaussian, Gradient, Gray, Identity, Luma, SIGMA_MAX, Sobel};
 pub use kernel::{ElementKernel, Reduction, TileKernel, has_alpha};
 pub use level::{Level, Work};
 pub use numeric::{Axpb, Mandelbrot, MinMax, Sqrt, Sum, Viewport};
