@@ -365,8 +365,10 @@ impl Drop for Pool {
     fn drop(&mut self) {
         if let Backend::Processes { shared, supervisor, owner, .. } = &mut self.backend {
             if std::process::id() != *owner {
-                // A forked child's copy: the workers and the supervisor are our parent's.
+                // A forked child's copy: workers, supervisor and control segments are our parent's, and where those were mapped
+                // there may be something else by now.
                 std::mem::forget(supervisor.take());
+                std::mem::forget(Arc::clone(shared));
                 return;
             }
             shared.stop();

@@ -254,12 +254,13 @@ impl Members {
         let death = Death { pid: child.pid, reason };
         let started = matches!(member.state, State::Live { .. });
         tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
+        // Whatever it told us: the table knows whether it held anything.
+        let blamed = self.recover(slot, &death);
         if !started {
             let hint = "is shmpool::init() the first line of `main`?";
             return self
                 .failed_to_start(slot, format!("it ended with {} before it attached; {hint}", death.reason));
         }
-        let blamed = self.recover(slot, &death);
         let own_fault = !matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM));
         self.plan(slot, own_fault && !blamed, death.reason == ExitReason::Signal(libc::SIGTERM));
     }

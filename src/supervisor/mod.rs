@@ -62,7 +62,11 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
                 members.reap_all(REAP_WAIT);
             }
         }
-        let until = members.next_deadline().map_or(next_tick, |deadline| deadline.min(next_tick));
+        let until = match shared.stage() {
+            Stage::Running => members.next_deadline().map_or(next_tick, |deadline| deadline.min(next_tick)),
+            Stage::Stopping => continue,
+            Stage::Broken => next_tick, // nobody is spawned any more
+        };
         let ready = wait(shared, members, until.saturating_duration_since(Instant::now()));
         shared.drain_wakeups();
         members.handle(&ready);
