@@ -1,4 +1,5 @@
-//! An image chain: three steps, run tile by tile, without an image in between. Writes a PGM that any viewer opens.
+//! An image chain: three steps, run tile by tile, without an image in between. Writes a PGM that any viewer
+//! opens.
 
 use shmpool::Pool;
 use shmpool::kernels::{Chain, Gaussian, Gray, Sobel};

@@ -1,4 +1,5 @@
-//! What a kernel may do to its worker, and what the caller sees of it: an error that names the task, and everything else done.
+//! What a kernel may do to its worker, and what the caller sees of it: an error that names the task, and
+//! everything else done.
 
 use shmpool::{Array, ErrorKind, Pool};
 
@@ -12,7 +13,8 @@ fn main() -> shmpool::Result<()> {
         pool.call().grain(10).map(&xs, |x| if x == 500 { panic!("no 500s, please") } else { x }).unwrap_err();
     println!("panic:  {error}");
 
-    // A crash takes its worker along. The pool replaces it and runs the task again; after the third time it gives the task up.
+    // A crash takes its worker along. The pool replaces it and runs the task again; after the third time it
+    // gives the task up.
     let mut error = pool
         .call()
         .grain(10)

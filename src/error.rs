@@ -63,7 +63,8 @@ pub enum ErrorKind {
         wanted_bytes: u64,
         /// Bytes that the limit leaves.
         limit_bytes: u64,
-        /// Name of the limit: `RLIMIT_FSIZE`, `the cgroup's memory limit`, `available memory`, `the arena's capacity`…
+        /// Name of the limit: `RLIMIT_FSIZE`, `the cgroup's memory limit`, `available memory`, `the arena's
+        /// capacity`…
         limit: &'static str,
     },
     /// The size of an array in bytes does not fit into 64 bits.
@@ -164,7 +165,8 @@ pub enum ErrorKind {
         /// How each worker that ran it died.
         deaths: Deaths,
     },
-    /// A task may have been running when the workers' control memory had to be replaced, and must not run twice.
+    /// A task may have been running when the workers' control memory had to be replaced, and must not run
+    /// twice.
     #[error("task {task} (elements {elements:?}) was interrupted, and its kernel may not run twice")]
     Interrupted {
         /// Index of the task in its job.
@@ -270,7 +272,8 @@ impl Error {
         self.inner.report.as_ref()
     }
 
-    /// Takes the unfinished output of a verb that would have returned a new array: `take_partial::<Array<f32>>()`.
+    /// Takes the unfinished output of a verb that would have returned a new array:
+    /// `take_partial::<Array<f32>>()`.
     ///
     /// Only the elements in [`JobReport::done`] mean anything. `None` if the type is another one.
     pub fn take_partial<A: Any>(&mut self) -> Option<A> {

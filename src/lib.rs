@@ -18,22 +18,28 @@
 //! ```
 //!
 //! # What it is
-//! A [`Pool`] starts worker *processes* and runs kernels in them over [`Array`]s that lie in one shared-memory [`Arena`]. Nothing is
-//! serialised: a job sends indices, never elements. A worker costs a fraction of a megabyte, and any of them may die at any instruction without losing a
-//! task: it is replaced, and what it had not finished runs again, or fails with an error that names the task and how its worker died
-//! ([`ErrorKind::WorkerDied`]). A kernel that panics is an error value ([`ErrorKind::KernelPanicked`]).
+//! A [`Pool`] starts worker *processes* and runs kernels in them over [`Array`]s that lie in one
+//! shared-memory [`Arena`]. Nothing is serialised: a job sends indices, never elements. A worker costs a
+//! fraction of a megabyte, and any of them may die at any instruction without losing a task: it is replaced,
+//! and what it had not finished runs again, or fails with an error that names the task and how its worker
+//! died ([`ErrorKind::WorkerDied`]). A kernel that panics is an error value ([`ErrorKind::KernelPanicked`]).
 //!
-//! * Verbs: [`map`](Call::map), [`map_into`](Call::map_into), [`map_with`](Call::map_with), [`map_indexed`](Call::map_indexed),
-//!   [`update`](Call::update), [`zip_map`](Call::zip_map), [`from_fn`](Call::from_fn), [`try_map`](Call::try_map),
-//!   [`map_chunks`](Call::map_chunks), [`reduce`](Call::reduce), and [`apply`](Call::apply) for the kernels of [`kernels`].
-//! * Start: [`init`] first thing in `main`; [`test_workers!`] in tests and benches; the feature `constructor` for libraries.
-//! * Memory: [`Pool::zeros`] and its like make arrays; memory of dropped arrays is kept a while for the next ones ([`Pool::trim`]).
+//! * Verbs: [`map`](Call::map), [`map_into`](Call::map_into), [`map_with`](Call::map_with),
+//!   [`map_indexed`](Call::map_indexed), [`update`](Call::update), [`zip_map`](Call::zip_map),
+//!   [`from_fn`](Call::from_fn), [`try_map`](Call::try_map), [`map_chunks`](Call::map_chunks),
+//!   [`reduce`](Call::reduce), and [`apply`](Call::apply) for the kernels of [`kernels`].
+//! * Start: [`init`] first thing in `main`; [`test_workers!`] in tests and benches; the feature `constructor`
+//!   for libraries.
+//! * Memory: [`Pool::zeros`] and its like make arrays; memory of dropped arrays is kept a while for the next
+//!   ones ([`Pool::trim`]).
 //!
 //! # What it is not
-//! Not a sandbox. Workers run as the same user as the parent: a hostile kernel can make any system call. What is promised is that a kernel that
-//! runs wild *through memory* spoils at most the arrays in the arena: the parent's bookkeeping lies where no worker can write, and what
-//! workers write is checked before it is believed. `&[T]` of an [`Array`] rests on workers being honest in one respect: they write
-//! only what a running job lends them. Processes that a kernel starts with `vfork`, or with memory shared, write on after the worker's death; nobody can see that.
+//! Not a sandbox. Workers run as the same user as the parent: a hostile kernel can make any system call. What
+//! is promised is that a kernel that runs wild *through memory* spoils at most the arrays in the arena: the
+//! parent's bookkeeping lies where no worker can write, and what workers write is checked before it is
+//! believed. `&[T]` of an [`Array`] rests on workers being honest in one respect: they write only what a
+//! running job lends them. Processes that a kernel starts with `vfork`, or with memory shared, write on after
+//! the worker's death; nobody can see that.
 //!
 //! Linux 5.14 or newer.
 
@@ -79,8 +85,9 @@ pub use {
 
 /// Turns the workers of a test or bench file into workers before its `main`, which is not ours, begins.
 ///
-/// Once per file (each file in `tests/` and `benches/` is a program of its own), beside the imports. In a program with a `main` of your own, call
-/// [`init`] instead. A library that can touch neither enables the feature `constructor`.
+/// Once per file (each file in `tests/` and `benches/` is a program of its own), beside the imports. In a
+/// program with a `main` of your own, call [`init`] instead. A library that can touch neither enables the
+/// feature `constructor`.
 ///
 /// ```
 /// shmpool::test_workers!();

@@ -13,7 +13,8 @@ pub(crate) use std::sync::atomic::{
     compiler_fence,
 };
 
-/// Loom's atomics, for workers that die: each operation is a place where the thread that runs it may end for good.
+/// Loom's atomics, for workers that die: each operation is a place where the thread that runs it may end for
+/// good.
 #[cfg(loom)]
 pub(crate) mod mortal {
     use std::cell::Cell;

@@ -1,4 +1,5 @@
-//! What a forked child may do with its parent's arrays: read them. A file of its own, for a fork copies one thread alone.
+//! What a forked child may do with its parent's arrays: read them. A file of its own, for a fork copies one
+//! thread alone.
 #![allow(unsafe_code)] // `fork`
 
 use shmpool::{Arena, ErrorKind};
@@ -8,8 +9,8 @@ fn a_forked_child_reads_and_neither_frees_nor_allocates() {
     let arena = Arena::builder().capacity(16 << 20).create().unwrap();
     let array = arena.array_with(100_000, |i| i as u32).unwrap();
 
-    // SAFETY: the child calls nothing that needs a lock of another thread (the allocator's are reset by glibc), and ends
-    // by `_exit`.
+    // SAFETY: the child calls nothing that needs a lock of another thread (the allocator's are reset by
+    // glibc), and ends by `_exit`.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let read = array[99_999] == 99_999;

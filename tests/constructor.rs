@@ -1,4 +1,5 @@
-//! The feature `constructor`: a program that calls neither `init()` nor the macro, such as a library's, still gets its workers.
+//! The feature `constructor`: a program that calls neither `init()` nor the macro, such as a library's, still
+//! gets its workers.
 #![cfg(feature = "constructor")]
 
 use shmpool::Pool;

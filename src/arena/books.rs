@@ -13,17 +13,18 @@ const LINE: usize = 64;
 const PAGED_BYTES: usize = 64 << 10;
 /// Size of a huge page; blocks from this size on start on one.
 pub(super) const HUGE_PAGE: usize = 2 << 20;
-/// Smaller blocks live at the bottom, this many bytes of it at most: one among the large ones would take a bite out of
-/// the range that the next large one wants back whole.
+/// Smaller blocks live at the bottom, this many bytes of it at most: one among the large ones would take a
+/// bite out of the range that the next large one wants back whole.
 const NURSERY_BYTES: usize = 64 << 20;
-/// Ranges to look at for a place that is only preferred: there may be a hundred thousand, all of them elsewhere.
+/// Ranges to look at for a place that is only preferred: there may be a hundred thousand, all of them
+/// elsewhere.
 const HOME_TRIES: usize = 8;
 
 /// The books of one arena.
 ///
-/// A byte is allocated, free, or on its way back to the system. A free byte may be *stale*: its page is resident still,
-/// and holds what was written there; all others read as zeros. Stale bytes are *kept* until they are given back,
-/// but for those that share a page with a living block: these wait for its end.
+/// A byte is allocated, free, or on its way back to the system. A free byte may be *stale*: its page is
+/// resident still, and holds what was written there; all others read as zeros. Stale bytes are *kept* until
+/// they are given back, but for those that share a page with a living block: these wait for its end.
 #[derive(Debug)]
 pub(super) struct Books {
     capacity: usize,
@@ -75,8 +76,8 @@ impl Books {
 
     /// Finds a place for `len` bytes (above 0), and changes nothing.
     ///
-    /// Resident bytes come first: a call that makes the same arrays as the last one gets the same warm pages. Then the
-    /// tightest fit, at the lowest address.
+    /// Resident bytes come first: a call that makes the same arrays as the last one gets the same warm pages.
+    /// Then the tightest fit, at the lowest address.
     pub(super) fn plan(&self, len: usize) -> Option<Place> {
         if len > self.capacity {
             return None;
@@ -113,8 +114,9 @@ impl Books {
         self.keep(range, second);
     }
 
-    /// Withdraws what was freed at `second` or before, and the oldest of what is beyond `bytes_max`: the caller punches
-    /// these whole pages, and returns them by [`put_back`](Books::put_back) or [`keep`](Books::keep).
+    /// Withdraws what was freed at `second` or before, and the oldest of what is beyond `bytes_max`: the
+    /// caller punches these whole pages, and returns them by [`put_back`](Books::put_back) or
+    /// [`keep`](Books::keep).
     pub(super) fn take_overdue(&mut self, second: Option<u64>, bytes_max: usize) -> Vec<Range<usize>> {
         let mut overdue = Vec::new();
         while let Some((mut range, freed)) = self.kept.oldest() {
@@ -126,7 +128,8 @@ impl Books {
                 // From its end, so that the rest stays where the next block of this size begins.
                 range.start = range.start.max(range.end.saturating_sub(excess) / self.page * self.page);
             }
-            // What cannot be given back shares a page with a living block. It stays stale and goes with that one.
+            // What cannot be given back shares a page with a living block. It stays stale and goes with that
+            // one.
             self.kept.remove(range.clone());
             if let Some(pages) = self.whole_pages(range) {
                 self.withdraw(pages.clone());

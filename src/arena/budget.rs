@@ -59,7 +59,8 @@ impl Budget {
         (self.limits)()
     }
 
-    /// Promises `wanted_bytes` more, or says what is left. `untouched` counts what was promised and has no page yet.
+    /// Promises `wanted_bytes` more, or says what is left. `untouched` counts what was promised and has no
+    /// page yet.
     pub(super) fn promise(
         &mut self,
         wanted_bytes: u64,

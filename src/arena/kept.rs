@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Disjoint ranges, each with the second in which it was freed; touching ones of the same second are one, so that
-/// the many small blocks of one call make few ranges.
+/// Disjoint ranges, each with the second in which it was freed; touching ones of the same second are one, so
+/// that the many small blocks of one call make few ranges.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// Start to end and second.

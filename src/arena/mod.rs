@@ -25,9 +25,10 @@ use budget::{Budget, Headroom, Limits, system_limits};
 
 /// Memory that worker processes share, where arrays live.
 ///
-/// It is as large as the machine's memory and costs only the pages that are touched. The pages of a dropped array are
-/// kept for a while for the next one, and then given back to the system: by the pool that the arena belongs to about once
-/// a second, by [`trim`](Arena::trim) at once. What is too large is refused before it is touched.
+/// It is as large as the machine's memory and costs only the pages that are touched. The pages of a dropped
+/// array are kept for a while for the next one, and then given back to the system: by the pool that the arena
+/// belongs to about once a second, by [`trim`](Arena::trim) at once. What is too large is refused before it
+/// is touched.
 ///
 /// A handle is cheap to clone, and every array holds one: arrays may outlive the pool that made them.
 ///
@@ -60,7 +61,8 @@ struct State {
     budget: Budget,
 }
 
-/// Whether an arena has huge pages (2 MiB), which make the first touch of large arrays up to 15 times cheaper.
+/// Whether an arena has huge pages (2 MiB), which make the first touch of large arrays up to 15 times
+/// cheaper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HugePages {
@@ -110,9 +112,11 @@ pub struct ArenaBuilder {
 }
 
 impl ArenaBuilder {
-    /// The most that all arrays together can have, in bytes, above 0; address space only, until it is touched.
+    /// The most that all arrays together can have, in bytes, above 0; address space only, until it is
+    /// touched.
     ///
-    /// Without it: the machine's memory, or what `RLIMIT_FSIZE` and half of what `RLIMIT_AS` allow, if that is less.
+    /// Without it: the machine's memory, or what `RLIMIT_FSIZE` and half of what `RLIMIT_AS` allow, if that
+    /// is less.
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.capacity_bytes = Some(bytes);
         self
@@ -124,7 +128,8 @@ impl ArenaBuilder {
         self
     }
 
-    /// The most to keep of what dropped arrays had, in bytes. By default a quarter of the memory that is available now.
+    /// The most to keep of what dropped arrays had, in bytes. By default a quarter of the memory that is
+    /// available now.
     pub fn kept_bytes_max(mut self, bytes: usize) -> Self {
         self.kept_bytes_max = Some(bytes);
         self
@@ -247,7 +252,8 @@ impl Arena {
         })
     }
 
-    /// Gives all pages that no array uses back to the system, and returns how many bytes that were by the kernel's count.
+    /// Gives all pages that no array uses back to the system, and returns how many bytes that were by the
+    /// kernel's count.
     ///
     /// ```
     /// let arena = shmpool::Arena::new()?;
@@ -264,7 +270,8 @@ impl Arena {
         self.give_back(overdue)
     }
 
-    /// Gives back what has been kept too long, or everything when memory is short. To be called about once a second.
+    /// Gives back what has been kept too long, or everything when memory is short. To be called about once a
+    /// second.
     pub(crate) fn tick(&self, now: Instant) {
         if self.check_owner().is_err() {
             return;
@@ -334,8 +341,8 @@ impl Arena {
     }
 
     fn free(&self, range: Range<usize>) {
-        // A forked child frees nothing: its parent uses the block still. And it must not lock: a thread that is not
-        // there may hold the lock.
+        // A forked child frees nothing: its parent uses the block still. And it must not lock: a thread that
+        // is not there may hold the lock.
         if range.is_empty() || self.check_owner().is_err() {
             return;
         }
@@ -346,7 +353,8 @@ impl Arena {
         self.give_back(overdue);
     }
 
-    /// Punches ranges that were withdrawn from the books, without holding the lock: it takes 50 ms a GiB or more.
+    /// Punches ranges that were withdrawn from the books, without holding the lock: it takes 50 ms a GiB or
+    /// more.
     fn give_back(&self, ranges: Vec<Range<usize>>) -> u64 {
         let resident_bytes = || self.segment().resident_bytes().unwrap_or(0);
         let before = if ranges.is_empty() { 0 } else { resident_bytes() };
@@ -411,8 +419,9 @@ pub(crate) struct Block {
     written: bool,
 }
 
-// SAFETY: `first` points to bytes that no other block of any process has [B1] and that live as long as `arena`, which the
-// block holds [B2]; it is handed out as a raw pointer alone. Everything else in a block is `Send` and `Sync`.
+// SAFETY: `first` points to bytes that no other block of any process has [B1] and that live as long as
+// `arena`, which the block holds [B2]; it is handed out as a raw pointer alone. Everything else in a block is
+// `Send` and `Sync`.
 unsafe impl Send for Block {}
 // SAFETY: as above; `&Block` changes nothing.
 unsafe impl Sync for Block {}
@@ -438,9 +447,9 @@ impl Block {
         self.first
     }
 
-    /// Makes its pages present, if there are enough of them to be worth a system call: for what this process is about
-    /// to write from end to end. If there is no memory for them after all, it is an error here, and a signal in a touch.
-    /// Not for warm ones, where looking at each again takes half as long as writing it.
+    /// Makes its pages present, if there are enough of them to be worth a system call: for what this process
+    /// is about to write from end to end. If there is no memory for them after all, it is an error here, and
+    /// a signal in a touch. Not for warm ones, where looking at each again takes half as long as writing it.
     pub(crate) fn populate(&self) -> Result<()> {
         if self.len_bytes < POPULATE_BYTES || self.is_warm() {
             return Ok(());

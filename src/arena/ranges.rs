@@ -60,8 +60,8 @@ impl RangeSet {
             || self.by_start.range(..=range.start).next_back().is_some_and(|(_, &end)| range.end <= end)
     }
 
-    /// A place for `len` bytes within the window: in the smallest range that has one, the lowest among equals.
-    /// Looks at no more than `n_tries` ranges.
+    /// A place for `len` bytes within the window: in the smallest range that has one, the lowest among
+    /// equals. Looks at no more than `n_tries` ranges.
     pub(super) fn best_fit(
         &self,
         len: usize,

@@ -16,17 +16,18 @@ use super::shape::{Indices, Shape};
 use crate::arena::{Arena, Block};
 use crate::error::{Error, ErrorKind, Result};
 
-/// An array in memory that worker processes share: one to four dimensions, row-major, contiguous, on a 64-byte edge.
+/// An array in memory that worker processes share: one to four dimensions, row-major, contiguous, on a
+/// 64-byte edge.
 ///
-/// Derefs to a slice of all elements in order; `array[[y, x]]` is the element at an index. The bytes of `T` mean the same in
-/// every process, which is what [`Pod`] says. The memory is freed when the array is dropped, and an array may
-/// outlive the pool that made it.
+/// Derefs to a slice of all elements in order; `array[[y, x]]` is the element at an index. The bytes of `T`
+/// mean the same in every process, which is what [`Pod`] says. The memory is freed when the array is dropped,
+/// and an array may outlive the pool that made it.
 ///
 /// # Trust
-/// Workers can write the memory that arrays lie in. That `&[T]` does not change rests on honest workers: one writes only
-/// what a running job lends it as an output, and a job holds that borrow until its last task has ended. A kernel
-/// that writes through wild pointers (a bug in a C library, say) can spoil arrays, and nothing else of the parent's.
-/// Inputs have no such gap: workers can map them read-only alone.
+/// Workers can write the memory that arrays lie in. That `&[T]` does not change rests on honest workers: one
+/// writes only what a running job lends it as an output, and a job holds that borrow until its last task has
+/// ended. A kernel that writes through wild pointers (a bug in a C library, say) can spoil arrays, and
+/// nothing else of the parent's. Inputs have no such gap: workers can map them read-only alone.
 ///
 /// ```
 /// let arena = shmpool::Arena::new()?;
@@ -45,8 +46,8 @@ pub struct Array<T: Pod> {
     block: Block,
     shape: Shape,
     len: usize,
-    /// Not `PhantomData<T>`: a `Pod` value is bytes without pointers or interior mutability, which anybody may make anywhere, so arrays
-    /// may cross threads whatever `T` says of itself.
+    /// Not `PhantomData<T>`: a `Pod` value is bytes without pointers or interior mutability, which anybody
+    /// may make anywhere, so arrays may cross threads whatever `T` says of itself.
     _elements: PhantomData<fn() -> T>,
 }
 
@@ -63,8 +64,8 @@ impl Arena {
     /// A copy of a slice, its elements in row-major order.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] if the slice has more or fewer elements than the shape, [`ErrorKind::SizeOverflow`],
-    /// [`ErrorKind::TooLarge`].
+    /// [`ErrorKind::Shape`] if the slice has more or fewer elements than the shape,
+    /// [`ErrorKind::SizeOverflow`], [`ErrorKind::TooLarge`].
     ///
     /// ```
     /// let arena = shmpool::Arena::new()?;
@@ -82,7 +83,8 @@ impl Arena {
         Ok(array)
     }
 
-    /// Calls a closure with the index of each element, in row-major order: a `usize` for one length, `[y, x]` for two.
+    /// Calls a closure with the index of each element, in row-major order: a `usize` for one length, `[y, x]`
+    /// for two.
     ///
     /// # Errors
     /// [`ErrorKind::SizeOverflow`], [`ErrorKind::TooLarge`].
@@ -101,7 +103,8 @@ impl Arena {
         Ok(array)
     }
 
-    /// An array of zero bytes. Pages that are fresh are zero already and stay untouched; only kept ones are cleared.
+    /// An array of zero bytes. Pages that are fresh are zero already and stay untouched; only kept ones are
+    /// cleared.
     ///
     /// # Errors
     /// [`ErrorKind::SizeOverflow`], [`ErrorKind::TooLarge`].
@@ -114,12 +117,12 @@ impl Arena {
         Ok(array)
     }
 
-    /// Reads all elements from a reader, straight into shared memory, in this machine's byte order. What the reader has
-    /// beyond them stays in it.
+    /// Reads all elements from a reader, straight into shared memory, in this machine's byte order. What the
+    /// reader has beyond them stays in it.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] with the number of bytes if the reader ends before; [`ErrorKind::Os`] if it fails;
-    /// [`ErrorKind::SizeOverflow`], [`ErrorKind::TooLarge`].
+    /// [`ErrorKind::Shape`] with the number of bytes if the reader ends before; [`ErrorKind::Os`] if it
+    /// fails; [`ErrorKind::SizeOverflow`], [`ErrorKind::TooLarge`].
     ///
     /// ```
     /// let arena = shmpool::Arena::new()?;
@@ -144,8 +147,8 @@ impl Arena {
 
     /// An array to be overwritten: its elements are what the last array there held, or zeros.
     ///
-    /// That is sound to read, since every byte of the arena has a value (zero, or what was stored there) and every bit
-    /// pattern is a `T`; it only means nothing.
+    /// That is sound to read, since every byte of the arena has a value (zero, or what was stored there) and
+    /// every bit pattern is a `T`; it only means nothing.
     pub(crate) fn for_output<T: Pod>(&self, shape: Shape) -> Result<Array<T>> {
         const {
             assert!(size_of::<T>() > 0, "elements of an array must have a size");
@@ -155,8 +158,8 @@ impl Arena {
         Ok(Array { block, shape, len: shape.n_elements()?, _elements: PhantomData })
     }
 
-    /// As [`for_output`](Arena::for_output), for this process to write all of it. The pages of an output come from the
-    /// workers instead, each its own part.
+    /// As [`for_output`](Arena::for_output), for this process to write all of it. The pages of an output come
+    /// from the workers instead, each its own part.
     fn for_filling<T: Pod>(&self, shape: Shape) -> Result<Array<T>> {
         let array = self.for_output(shape)?;
         array.block.populate()?;
@@ -228,18 +231,19 @@ impl<T: Pod> Array<T> {
     /// The elements in row-major order.
     #[inline]
     pub fn as_slice(&self) -> &[T] {
-        // SAFETY: the block has `len` elements' bytes (`for_output` asked for them), in the mapping and nobody else's [B1]; it
-        // lives as long as `self` [B2] and begins on a 64-byte edge, enough for `T` (`for_output` asserts it). Its bytes are
-        // initialised: zero pages, or what was stored. `T: Pod` is valid for every bit pattern. `&self` keeps this process from
-        // writing; an honest worker writes only what a running job borrows mutably.
+        // SAFETY: the block has `len` elements' bytes (`for_output` asked for them), in the mapping and
+        // nobody else's [B1]; it lives as long as `self` [B2] and begins on a 64-byte edge, enough for `T`
+        // (`for_output` asserts it). Its bytes are initialised: zero pages, or what was stored. `T: Pod` is
+        // valid for every bit pattern. `&self` keeps this process from writing; an honest worker writes only
+        // what a running job borrows mutably.
         unsafe { slice::from_raw_parts(self.block.first().as_ptr().cast(), self.len) }
     }
 
     /// The elements in row-major order.
     #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        // SAFETY: as in `as_slice`; and `&mut self` is the only way to these bytes in this process, while an honest worker
-        // touches only what a running job borrows.
+        // SAFETY: as in `as_slice`; and `&mut self` is the only way to these bytes in this process, while an
+        // honest worker touches only what a running job borrows.
         unsafe { slice::from_raw_parts_mut(self.block.first().as_ptr().cast(), self.len) }
     }
 
@@ -248,8 +252,8 @@ impl<T: Pod> Array<T> {
         bytemuck::must_cast_slice(self.as_slice())
     }
 
-    /// The bytes of all elements, to be filled in place: by a decoder, or through a [`Cursor`](std::io::Cursor) by
-    /// whatever wants to write.
+    /// The bytes of all elements, to be filled in place: by a decoder, or through a
+    /// [`Cursor`](std::io::Cursor) by whatever wants to write.
     ///
     /// ```
     /// use std::io::{Cursor, Write};
@@ -284,8 +288,8 @@ impl<T: Pod> Array<T> {
         Ok(Array { shape, ..self })
     }
 
-    /// What is at an index: one element by `[y, x]` or by its place in row-major order, or a slice by a range of places.
-    /// `None` if any of it lies outside, or the number of dimensions is another.
+    /// What is at an index: one element by `[y, x]` or by its place in row-major order, or a slice by a range
+    /// of places. `None` if any of it lies outside, or the number of dimensions is another.
     pub fn get<I: ArrayIndex<T>>(&self, index: I) -> Option<&I::Output> {
         index.get(self)
     }
@@ -322,7 +326,8 @@ impl<T: Pod> DerefMut for Array<T> {
     }
 }
 
-/// What can stand in the brackets of an [`Array`]: `[usize; N]` with as many numbers as dimensions, or what a slice takes.
+/// What can stand in the brackets of an [`Array`]: `[usize; N]` with as many numbers as dimensions, or what a
+/// slice takes.
 pub trait ArrayIndex<T: Pod>: sealed::Sealed {
     /// What is there.
     type Output: ?Sized;
@@ -511,7 +516,8 @@ mod tests {
             let again = arena.zeros::<u8>(len + 999).unwrap();
             assert!(again.iter().all(|&byte| byte == 0), "{len}");
         }
-        // Outputs are not cleared: that is what makes them cheap, and what the test above needs to mean anything.
+        // Outputs are not cleared: that is what makes them cheap, and what the test above needs to mean
+        // anything.
         arena.trim();
         arena.zeros::<u8>(100).unwrap().fill(7);
         assert_eq!(arena.for_output::<u8>(Shape::from(100)).unwrap()[..], [7; 100]);

@@ -53,8 +53,8 @@ impl Shape {
             .ok_or_else(|| ErrorKind::SizeOverflow { shape: self.to_vec(), element_bytes }.into())
     }
 
-    /// The position of an element in row-major order, if the index has as many dimensions as the shape and each
-    /// number is below its length.
+    /// The position of an element in row-major order, if the index has as many dimensions as the shape and
+    /// each number is below its length.
     #[inline]
     pub(crate) fn position<const N: usize>(&self, index: [usize; N]) -> Option<usize> {
         // `N` is known when compiling, so the loop unrolls: this stands in inner loops.
@@ -66,7 +66,8 @@ impl Shape {
             if i >= len {
                 return None;
             }
-            // Wraps only if the number of elements does; that of an array does not, unless a length to come is 0.
+            // Wraps only if the number of elements does; that of an array does not, unless a length to come
+            // is 0.
             position = position.wrapping_mul(len).wrapping_add(i);
         }
         Some(position)
@@ -135,14 +136,14 @@ impl TryFrom<&[usize]> for Shape {
     }
 }
 
-/// A shape whose number of dimensions is known when compiling, so that a closure can take an index of as many:
-/// `usize` for one length, `[usize; N]` for several.
+/// A shape whose number of dimensions is known when compiling, so that a closure can take an index of as
+/// many: `usize` for one length, `[usize; N]` for several.
 pub trait Indices: Copy + Into<Shape> {
     /// What names one element.
     type Index;
 
-    /// Calls `f` with the index of each element of `out` in row-major order, and stores what it returns. The first one is
-    /// the element at `position`.
+    /// Calls `f` with the index of each element of `out` in row-major order, and stores what it returns. The
+    /// first one is the element at `position`.
     fn fill<T>(self, position: usize, out: &mut [T], f: impl FnMut(Self::Index) -> T);
 }
 

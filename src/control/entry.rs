@@ -107,7 +107,8 @@ impl EntryWords {
 
     /// Parent: the lease is accounted for and its entry waits for its next use.
     pub(crate) fn free(&self, seq: u32) {
-        // Release: what the parent read of the entry stays before; the next owner gets it through `offer` anyway.
+        // Release: what the parent read of the entry stays before; the next owner gets it through `offer`
+        // anyway.
         self.state.store(State::new(Tag::Free, seq).0, Release);
     }
 
@@ -130,8 +131,8 @@ impl EntryWords {
             return Err(false);
         }
         let mine = seen.owned(Tag::Running, me);
-        // AcqRel: Acquire again for the value that is replaced; Release so that whoever loads `RUNNING` after us and
-        // passes the hint by has seen it claimed (invariant I1).
+        // AcqRel: Acquire again for the value that is replaced; Release so that whoever loads `RUNNING` after
+        // us and passes the hint by has seen it claimed (invariant I1).
         match self.state.compare_exchange(seen.0, mine.0, AcqRel, Acquire) {
             Ok(_) => Ok(Claim { entry, state: mine }),
             Err(_) => Err(true),
@@ -140,8 +141,9 @@ impl EntryWords {
 
     /// Worker: about to run `task`.
     pub(crate) fn begin(&self, task: u64) {
-        // The fences keep the compiler from moving the task's stores before this word or past the next: a Release store
-        // lets later ones rise above it, and an in-place task could be seen half done under the cursor before it.
+        // The fences keep the compiler from moving the task's stores before this word or past the next: a
+        // Release store lets later ones rise above it, and an in-place task could be seen half done under the
+        // cursor before it.
         compiler_fence(SeqCst);
         self.cursor.store(Cursor { next: task, started: true }.pack(), Release);
         compiler_fence(SeqCst);
@@ -155,7 +157,8 @@ impl EntryWords {
         compiler_fence(SeqCst);
     }
 
-    /// Worker: the lease ends as `tag`; false if the parent has taken it from us, which a live worker never sees.
+    /// Worker: the lease ends as `tag`; false if the parent has taken it from us, which a live worker never
+    /// sees.
     pub(crate) fn finish(&self, claim: &Claim, tag: Tag) -> bool {
         let ended = claim.state.owned(tag, claim.state.owner());
         // Release [R3]: publishes the outputs and the message; pairs with A4.

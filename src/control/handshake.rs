@@ -1,7 +1,8 @@
 //! What parent and worker say to each other over the control socket before the worker goes live.
 //!
-//! The parent sends a [`Welcome`] with three descriptors (parent-written, worker-written and data segment); the worker compares, maps, and
-//! answers with [`READY`], or with [`REFUSED`] and the reason as text. One round trip, under a deadline.
+//! The parent sends a [`Welcome`] with three descriptors (parent-written, worker-written and data segment);
+//! the worker compares, maps, and answers with [`READY`], or with [`REFUSED`] and the reason as text. One
+//! round trip, under a deadline.
 
 use bytemuck::{Pod, Zeroable};
 

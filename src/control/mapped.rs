@@ -10,7 +10,8 @@ use crate::segment::{Access, Mapping, Segment};
 /// Types that may lie in a control segment: `repr(C)`, made of atomics only, all-zero legal, no destructor.
 ///
 /// # Safety
-/// The implementor promises just that: the other processes write to the memory behind the reference at any time.
+/// The implementor promises just that: the other processes write to the memory behind the reference at any
+/// time.
 pub(crate) unsafe trait Layout {}
 
 // SAFETY: atomics in `repr(C)` structs and arrays.
@@ -38,8 +39,9 @@ impl<T: Layout> Mapped<T> {
     }
 
     pub(crate) fn get(&self) -> &T {
-        // SAFETY: the mapping is as large as `T`, page-aligned, and lives as long as `self`. `T: Layout` is made of atomics, so that
-        // writes from other processes are no data race, and any bytes are a legal value.
+        // SAFETY: the mapping is as large as `T`, page-aligned, and lives as long as `self`. `T: Layout` is
+        // made of atomics, so that writes from other processes are no data race, and any bytes are a legal
+        // value.
         unsafe { &*self.mapping.as_ptr().cast::<T>() }
     }
 

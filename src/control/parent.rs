@@ -43,8 +43,8 @@ pub(crate) struct WakeWord {
     pub(crate) epoch: AtomicU32,
 }
 
-/// One call: what code runs over which arrays. Written before its first entry turns pending, constant until its last is
-/// accounted for, but for `cancel` and `wake_at`.
+/// One call: what code runs over which arrays. Written before its first entry turns pending, constant until
+/// its last is accounted for, but for `cancel` and `wake_at`.
 ///
 /// | field          | meaning                                                                                      |
 /// |----------------|----------------------------------------------------------------------------------------------|

@@ -58,7 +58,8 @@ pub(crate) struct JobProgress {
     pub(crate) completed: AtomicU32,
 }
 
-/// Why a task failed. It belongs to the entry, so that neither the worker's next task nor its successor overwrites it.
+/// Why a task failed. It belongs to the entry, so that neither the worker's next task nor its successor
+/// overwrites it.
 ///
 /// | offset | field   | written by | meaning                                            |
 /// |-------:|---------|------------|----------------------------------------------------|

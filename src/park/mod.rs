@@ -1,7 +1,7 @@
 //! Sleeping until there is work, without losing a wake-up, whoever dies.
 //!
-//! One word in the parent's segment, which no worker can write, and on which every worker sleeps on a bit of its own: one
-//! system call wakes all of them, or one.
+//! One word in the parent's segment, which no worker can write, and on which every worker sleeps on a bit of
+//! its own: one system call wakes all of them, or one.
 //!
 //! ```text
 //! worker                                  parent
@@ -14,9 +14,10 @@
 //! parked = 0
 //! ```
 //!
-//! Either the parent sees `parked`, or the worker's second look sees the hint: that is what the two fences order. A wake
-//! between the second look and the sleep has changed the epoch, and the sleep does not begin. A worker that is woken and dies leaves
-//! its hint in the ring, and its death wakes the supervisor; a sleeper that is killed leaves no trace in the kernel.
+//! Either the parent sees `parked`, or the worker's second look sees the hint: that is what the two fences
+//! order. A wake between the second look and the sleep has changed the epoch, and the sleep does not begin. A
+//! worker that is woken and dies leaves its hint in the ring, and its death wakes the supervisor; a sleeper
+//! that is killed leaves no trace in the kernel.
 
 #[cfg(all(test, loom))]
 mod model;
@@ -37,11 +38,13 @@ pub(crate) fn bit(slot: usize) -> NonZeroU32 {
 
 /// Worker: the value to compare with before the first look.
 pub(crate) fn prepare(wake: &WakeWord) -> u32 {
-    // Acquire: pairs with the Release in `announce`; the looks that follow see the hints of every announcement so far.
+    // Acquire: pairs with the Release in `announce`; the looks that follow see the hints of every
+    // announcement so far.
     wake.epoch.load(Acquire)
 }
 
-/// Worker: says that it is about to sleep. To be followed by a second look, then by the sleep, then by [`woke`].
+/// Worker: says that it is about to sleep. To be followed by a second look, then by the sleep, then by
+/// [`woke`].
 pub(crate) fn park(slot: &WorkerSlot) {
     // Relaxed: the fence orders it.
     slot.parked.store(1, Relaxed);

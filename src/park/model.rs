@@ -45,7 +45,8 @@ fn no_hint_is_slept_through() {
         });
         let worker = thread::spawn({
             let shared = Arc::clone(&shared);
-            // As `Worker::run`; a lost wake-up would leave it asleep for ever, which loom reports as a deadlock.
+            // As `Worker::run`; a lost wake-up would leave it asleep for ever, which loom reports as a
+            // deadlock.
             move || loop {
                 let epoch = prepare(&shared.wake);
                 if shared.hint.load(Acquire) == 1 {

@@ -1,8 +1,9 @@
 //! How long to look again before sleeping.
 //!
-//! Waking a core that has halted costs tens of microseconds, on a virtual machine most of a small job's time; looking again
-//! keeps it awake. While nobody else wants the core that is free; so each look that finds nothing offers the core to whoever does
-//! (`sched_yield`), which with as many workers as CPUs is the caller itself. And the budget shrinks while looking comes to nothing.
+//! Waking a core that has halted costs tens of microseconds, on a virtual machine most of a small job's time;
+//! looking again keeps it awake. While nobody else wants the core that is free; so each look that finds
+//! nothing offers the core to whoever does (`sched_yield`), which with as many workers as CPUs is the caller
+//! itself. And the budget shrinks while looking comes to nothing.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ pub(crate) struct Spin {
     since: Option<Instant>,
 }
 
-/// Work that comes within so many budgets, even if it had to wake us, says that looking again would have paid.
+/// Work that comes within so many budgets, even if it had to wake us, says that looking again would have
+/// paid.
 const NEAR: u32 = 4;
 
 impl Spin {

@@ -11,7 +11,8 @@ use crate::task::job::Policy;
 use crate::task::kernel::Place;
 use crate::task::verbs::{Apply, ChainHeader, Fill, StepBytes, Tiles};
 
-/// What [`Pool::apply`](crate::Pool::apply) can run over an array of `T`. `How` tells the kinds of kernel apart, and is always inferred.
+/// What [`Pool::apply`](crate::Pool::apply) can run over an array of `T`. `How` tells the kinds of kernel
+/// apart, and is always inferred.
 pub trait ApplyKernel<T, How> {
     /// Elements of the output.
     type Out: Pod;

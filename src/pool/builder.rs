@@ -38,32 +38,36 @@ impl Builder {
 
     /// Worker processes: at most 256. Unless said, one per usable CPU (affinity and cgroup quota).
     ///
-    /// With 0 every verb runs in the calling process: for debuggers and coverage. A kernel that crashes then takes the program along.
+    /// With 0 every verb runs in the calling process: for debuggers and coverage. A kernel that crashes then
+    /// takes the program along.
     pub fn workers(mut self, n: usize) -> Self {
         self.workers = Some(n);
         self
     }
 
-    /// Size of the arena in bytes. It costs address space alone; memory is used as arrays are. Unless said, the machine's memory, or less
-    /// where a limit says so.
+    /// Size of the arena in bytes. It costs address space alone; memory is used as arrays are. Unless said,
+    /// the machine's memory, or less where a limit says so.
     pub fn capacity_bytes(mut self, bytes: usize) -> Self {
         self.capacity_bytes = Some(bytes);
         self
     }
 
-    /// Asks for huge pages. Whether the kernel grants them is its own affair: `pool.stats().arena.huge_pages` tells.
+    /// Asks for huge pages. Whether the kernel grants them is its own affair: `pool.stats().arena.huge_pages`
+    /// tells.
     pub fn huge_pages(mut self, wanted: bool) -> Self {
         self.huge_pages = wanted;
         self
     }
 
-    /// Uses an arena that exists, such as another pool's, so that arrays made there serve here. Overrides `capacity_bytes` and `huge_pages`.
+    /// Uses an arena that exists, such as another pool's, so that arrays made there serve here. Overrides
+    /// `capacity_bytes` and `huge_pages`.
     pub fn arena(mut self, arena: &Arena) -> Self {
         self.arena = Some(arena.clone());
         self
     }
 
-    /// The instruction set that kernels run with. Unless said, the best that this CPU has; results are the same bits with each.
+    /// The instruction set that kernels run with. Unless said, the best that this CPU has; results are the
+    /// same bits with each.
     pub fn level(mut self, level: Level) -> Self {
         self.level = Some(level);
         self
@@ -78,9 +82,9 @@ impl Builder {
     /// Starts the workers, and returns once all are live.
     ///
     /// # Errors
-    /// [`ErrorKind::NotInitialised`] if [`init`](crate::init) has not run; [`ErrorKind::InWorker`] inside a kernel;
-    /// [`ErrorKind::Option`] for a choice that means nothing; [`ErrorKind::WorkerStart`] if a worker did not become one;
-    /// [`ErrorKind::TooLarge`] or [`ErrorKind::Os`] if the arena could not be made.
+    /// [`ErrorKind::NotInitialised`] if [`init`](crate::init) has not run; [`ErrorKind::InWorker`] inside a
+    /// kernel; [`ErrorKind::Option`] for a choice that means nothing; [`ErrorKind::WorkerStart`] if a worker
+    /// did not become one; [`ErrorKind::TooLarge`] or [`ErrorKind::Os`] if the arena could not be made.
     pub fn build(self) -> Result<Pool> {
         let n_workers = self.workers.unwrap_or_else(|| process::usable_cpus().min(N_WORKERS_MAX));
         if n_workers > N_WORKERS_MAX {

@@ -17,8 +17,8 @@ use crate::task::verbs::{
     Combine, Fill, Fold, FromFn, Map, MapChunks, MapIndexed, MapWith, TryMap, Update, Zip2, Zip3, Zip4,
 };
 
-/// Outputs from this size are written around the cache: they would not stay in it, and a line that is not read first saves a third of the
-/// traffic. Measured: `benches/RESULTS.md`.
+/// Outputs from this size are written around the cache: they would not stay in it, and a line that is not
+/// read first saves a third of the traffic. Measured: `benches/RESULTS.md`.
 const STREAM_FROM_BYTES: u64 = 8 << 20;
 
 /// Elements of one block of [`Call::reduce`]. Part of its meaning: another number gives other last bits.
@@ -66,16 +66,18 @@ impl<'a> Call<'a> {
         Call { pool, grain: None, retries: None, report: None }
     }
 
-    /// Elements of one task: what a death costs at most, what [`map_chunks`](Call::map_chunks) sees at once, and how finely work is
-    /// shared out. From 1. Unless said, up to 256 KiB of output, less for short arrays.
+    /// Elements of one task: what a death costs at most, what [`map_chunks`](Call::map_chunks) sees at once,
+    /// and how finely work is shared out. From 1. Unless said, up to 256 KiB of output, less for short
+    /// arrays.
     pub fn grain(mut self, elements: u64) -> Self {
         self.grain = Some(elements);
         self
     }
 
-    /// How often a task that kills its worker is run again: 2 unless said, 0 for verbs whose kernel can read its output
-    /// ([`update`](Call::update), [`map_chunks`](Call::map_chunks)). A number above 0 for those says that running a task twice, the
-    /// first time perhaps halfway, does no harm. Kills from outside (SIGKILL, SIGTERM) have a budget of 16 of their own.
+    /// How often a task that kills its worker is run again: 2 unless said, 0 for verbs whose kernel can read
+    /// its output ([`update`](Call::update), [`map_chunks`](Call::map_chunks)). A number above 0 for those
+    /// says that running a task twice, the first time perhaps halfway, does no harm. Kills from outside
+    /// (SIGKILL, SIGTERM) have a budget of 16 of their own.
     pub fn retries(mut self, n: u32) -> Self {
         self.retries = Some(n);
         self
@@ -90,9 +92,10 @@ impl<'a> Call<'a> {
     /// `f(x)` for every element, into a new array of the same shape.
     ///
     /// # Errors
-    /// [`ErrorKind::KernelPanicked`] or [`ErrorKind::WorkerDied`], with a [`JobReport`] and the unfinished array
-    /// ([`Error::take_partial`]), if a task failed; all others are run to their end first. [`ErrorKind::TooLarge`] if there is no memory for the output.
-    /// [`ErrorKind::ForeignArray`] if `xs` is another pool's.
+    /// [`ErrorKind::KernelPanicked`] or [`ErrorKind::WorkerDied`], with a [`JobReport`] and the unfinished
+    /// array ([`Error::take_partial`]), if a task failed; all others are run to their end first.
+    /// [`ErrorKind::TooLarge`] if there is no memory for the output. [`ErrorKind::ForeignArray`] if `xs` is
+    /// another pool's.
     pub fn map<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
     where
         T: Pod,
@@ -106,8 +109,8 @@ impl<'a> Call<'a> {
     /// `f(x)` for every element, into an array that exists.
     ///
     /// # Errors
-    /// As for [`map`](Call::map), and [`ErrorKind::Shape`] if `out` has another shape than `xs`. What of `out` is done stands in the
-    /// error's [`JobReport`].
+    /// As for [`map`](Call::map), and [`ErrorKind::Shape`] if `out` has another shape than `xs`. What of
+    /// `out` is done stands in the error's [`JobReport`].
     pub fn map_into<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
     where
         T: Pod,
@@ -153,10 +156,11 @@ impl<'a> Call<'a> {
         self.fill::<Fill<MapIndexed<F, T, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
     }
 
-    /// `f(x)?` for every element, into a new array; or the first error by index, whatever order the tasks ran in.
+    /// `f(x)?` for every element, into a new array; or the first error by index, whatever order the tasks ran
+    /// in.
     ///
-    /// An error is plain bytes, up to 1000 of them: a number, or a `repr` enum with `bytemuck`'s `NoUninit` and `CheckedBitPattern`.
-    /// Tasks behind a known error are not begun.
+    /// An error is plain bytes, up to 1000 of them: a number, or a `repr` enum with `bytemuck`'s `NoUninit`
+    /// and `CheckedBitPattern`. Tasks behind a known error are not begun.
     ///
     /// # Errors
     /// [`TryMapError::Element`] with the kernel's own error; [`TryMapError::Pool`] as for [`map`](Call::map).
@@ -189,7 +193,8 @@ impl<'a> Call<'a> {
 
     /// `f(&mut y)` for every element, in place.
     ///
-    /// A task whose worker dies is not run again unless [`retries`](Call::retries) allows it: nobody knows how far it had come.
+    /// A task whose worker dies is not run again unless [`retries`](Call::retries) allows it: nobody knows
+    /// how far it had come.
     ///
     /// # Errors
     /// As for [`map`](Call::map); the [`JobReport`] lists the ranges that are done.
@@ -240,8 +245,8 @@ impl<'a> Call<'a> {
 
     /// `f(&xs[chunk], &mut out[chunk])` for chunks of [`grain`](Call::grain) elements, the last one shorter.
     ///
-    /// The chunk that `f` writes holds whatever was there before. A task whose worker dies is not run again unless
-    /// [`retries`](Call::retries) allows it.
+    /// The chunk that `f` writes holds whatever was there before. A task whose worker dies is not run again
+    /// unless [`retries`](Call::retries) allows it.
     ///
     /// # Errors
     /// As for [`map_into`](Call::map_into); the [`JobReport`] lists the ranges that are done.
@@ -258,9 +263,9 @@ impl<'a> Call<'a> {
 
     /// Folds all elements into one value: the same bits for any number of workers.
     ///
-    /// Blocks of 64 Ki elements are folded by themselves, each round robin into 16 accumulators that start at `identity`; accumulators, then
-    /// blocks, are combined in a fixed tree. So `identity` must change nothing (0 for a sum), and `combine` be associative up to rounding.
-    /// [`grain`](Call::grain) has no say here.
+    /// Blocks of 64 Ki elements are folded by themselves, each round robin into 16 accumulators that start at
+    /// `identity`; accumulators, then blocks, are combined in a fixed tree. So `identity` must change nothing
+    /// (0 for a sum), and `combine` be associative up to rounding. [`grain`](Call::grain) has no say here.
     ///
     /// ```
     /// # shmpool::init();
@@ -272,7 +277,8 @@ impl<'a> Call<'a> {
     /// ```
     ///
     /// # Errors
-    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] if an accumulator has more than 4096 bytes.
+    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] if an accumulator has more than 4096
+    /// bytes.
     pub fn reduce<T, A, F, G>(&self, xs: &Array<T>, identity: A, fold: F, combine: G) -> Result<A>
     where
         T: Pod,
@@ -301,13 +307,16 @@ impl<'a> Call<'a> {
         Ok(accumulators[0])
     }
 
-    /// Any kernel of [`crate::kernels`], or your own: an element kernel over an array, an image kernel or a chain over an image.
+    /// Any kernel of [`crate::kernels`], or your own: an element kernel over an array, an image kernel or a
+    /// chain over an image.
     ///
-    /// An image has the shape `[height, width]` or `[height, width, channels]`. A chain means its steps one after the other, byte for
-    /// byte, but runs them tile by tile: nothing in between is ever as large as the image.
+    /// An image has the shape `[height, width]` or `[height, width, channels]`. A chain means its steps one
+    /// after the other, byte for byte, but runs them tile by tile: nothing in between is ever as large as the
+    /// image.
     ///
     /// # Errors
-    /// As for [`map`](Call::map), and [`ErrorKind::Kernel`] if the kernel refuses the image or its own parameters.
+    /// As for [`map`](Call::map), and [`ErrorKind::Kernel`] if the kernel refuses the image or its own
+    /// parameters.
     pub fn apply<T, K, How>(&self, kernel: &K, input: &Array<T>) -> Result<Array<K::Out>>
     where
         T: Pod,

@@ -1,4 +1,5 @@
-//! Runs one job from the calling thread: opens it, wakes workers, sleeps until the table says that it is complete.
+//! Runs one job from the calling thread: opens it, wakes workers, sleeps until the table says that it is
+//! complete.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, MutexGuard};
@@ -30,8 +31,8 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
         let mut engine = shared.lock();
         let workers = Arc::clone(&engine.workers);
         let completed = &workers.get().jobs[index].completed;
-        // Acquire: before the look at the table. A lease that ends after the look has changed the word, and the sleep below
-        // does not begin.
+        // Acquire: before the look at the table. A lease that ends after the look has changed the word, and
+        // the sleep below does not begin.
         let seen = completed.load(Acquire);
         if let Some(ended) = look(shared, &mut engine, index) {
             drop(engine);
@@ -130,7 +131,8 @@ struct Wait {
 }
 
 impl Wait {
-    /// Nothing came for a tick. If nothing was done either, a wake-up may have been lost with a worker: wake them all.
+    /// Nothing came for a tick. If nothing was done either, a wake-up may have been lost with a worker: wake
+    /// them all.
     fn timed_out(&mut self, shared: &Shared, index: usize) {
         let mut engine = shared.lock();
         let (mirror, control) = engine.split(shared.parent.get());
@@ -147,8 +149,8 @@ impl Wait {
         self.n_done = n_done;
     }
 
-    /// Tells the caller's own code how far the job is. Should it panic, the job is cancelled first: its arrays are borrowed until
-    /// no worker runs it.
+    /// Tells the caller's own code how far the job is. Should it panic, the job is cancelled first: its
+    /// arrays are borrowed until no worker runs it.
     fn report(&mut self, shared: &Shared, index: usize, report: &dyn Fn(Progress)) {
         if self.panic.is_some() {
             return;

@@ -16,7 +16,8 @@ pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, report: Report<'_>) -> Ende
     let mut params = Box::new(Params([0; PARAMS_BYTES_MAX / 8]));
     bytemuck::cast_slice_mut(&mut params.0)[..spec.params.len()].copy_from_slice(spec.params);
     let mut call = Invocation::new();
-    // SAFETY: the arena is mapped whole, and its arrays end inside it; the parameters live until the last task.
+    // SAFETY: the arena is mapped whole, and its arrays end inside it; the parameters live until the last
+    // task.
     unsafe { call.bind(arena.first(), &spec.args, &params, spec.params.len()) };
     // SAFETY: the place was made of a `Run` in this process.
     let code = unsafe { spec.code.trampoline() }.expect("a place made here leads back here");
@@ -24,7 +25,8 @@ pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, report: Report<'_>) -> Ende
     let mut done: Vec<(u64, u64)> = Vec::new();
     let (mut failures, mut n_failed) = (BTreeMap::new(), 0);
     for task in 0..spec.n_tasks {
-        // SAFETY: the verb made job and code for each other; this thread alone runs the job; the level was checked when the pool was built.
+        // SAFETY: the verb made job and code for each other; this thread alone runs the job; the level was
+        // checked when the pool was built.
         let failure = match caught(|| unsafe { code(&call, task) }) {
             Ok(Outcome::Done) => {
                 let task = u64::from(task);

@@ -55,16 +55,19 @@ pub struct Stats {
 
 /// A process pool whose workers share memory.
 ///
-/// Its verbs run a kernel over whole [`Array`]s in worker processes, and return when all of it is done. Nothing is
-/// serialised: workers read and write the arrays where they are. A worker may die at any instruction: it is replaced, and what it had not
-/// finished runs again, or fails with an error that says how the worker died.
+/// Its verbs run a kernel over whole [`Array`]s in worker processes, and return when all of it is done.
+/// Nothing is serialised: workers read and write the arrays where they are. A worker may die at any
+/// instruction: it is replaced, and what it had not finished runs again, or fails with an error that says how
+/// the worker died.
 ///
-/// The pool can be shared between threads (`&Pool`); jobs of several threads run side by side. Dropping it ends the workers.
+/// The pool can be shared between threads (`&Pool`); jobs of several threads run side by side. Dropping it
+/// ends the workers.
 ///
 /// # Kernels
-/// A kernel is a function, or a closure that captures nothing: workers are separate processes, and find it by its place in the executable.
-/// What it needs beside its element travels as parameters ([`map_with`](Pool::map_with)). Statics, thread-locals and the environment are
-/// the worker's own: what `main` has set up after [`init`](crate::init) is not there.
+/// A kernel is a function, or a closure that captures nothing: workers are separate processes, and find it by
+/// its place in the executable. What it needs beside its element travels as parameters
+/// ([`map_with`](Pool::map_with)). Statics, thread-locals and the environment are the worker's own: what
+/// `main` has set up after [`init`](crate::init) is not there.
 ///
 /// ```compile_fail
 /// # shmpool::init();
@@ -85,9 +88,11 @@ pub struct Stats {
 /// ```
 ///
 /// # What a call costs
-/// A few microseconds. Elements are cut into tasks of at most 256 KiB of output, tasks into leases, one worker's part of an array after the other; see
-/// [`Call::grain`]. Closures are compiled for the CPU's instruction set as well as for the baseline, so that simple ones vectorise; one of more than
-/// about a hundred operations is no longer inlined and loses that, an `#[inline(always)]` method of an [`ElementKernel`](crate::kernels::ElementKernel) does not.
+/// A few microseconds. Elements are cut into tasks of at most 256 KiB of output, tasks into leases, one
+/// worker's part of an array after the other; see [`Call::grain`]. Closures are compiled for the CPU's
+/// instruction set as well as for the baseline, so that simple ones vectorise; one of more than about a
+/// hundred operations is no longer inlined and loses that, an `#[inline(always)]` method of an
+/// [`ElementKernel`](crate::kernels::ElementKernel) does not.
 pub struct Pool {
     backend: Backend,
     arena: Arena,
@@ -214,12 +219,14 @@ impl Pool {
     /// An array of any shape with a copy of `elements`, in row-major order.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if their number is not the shape's; `TooLarge` if the memory is not there.
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if their number is not the shape's; `TooLarge` if the
+    /// memory is not there.
     pub fn array_from_shape<T: Pod>(&self, shape: impl Into<Shape>, elements: &[T]) -> Result<Array<T>> {
         Ok(self.copied(self.arena.array_from_shape(shape, elements)?))
     }
 
-    /// An array made in this process, element by element: `f` may capture, unlike a kernel. See [`from_fn`](Pool::from_fn) for workers.
+    /// An array made in this process, element by element: `f` may capture, unlike a kernel. See
+    /// [`from_fn`](Pool::from_fn) for workers.
     ///
     /// # Errors
     /// `TooLarge` if the memory is not there.
@@ -238,7 +245,8 @@ impl Pool {
     /// An array whose bytes come straight from `reader`, without a buffer in between.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it ends early, [`ErrorKind::Os`](crate::ErrorKind::Os) if it fails; `TooLarge` if the memory is not there.
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it ends early,
+    /// [`ErrorKind::Os`](crate::ErrorKind::Os) if it fails; `TooLarge` if the memory is not there.
     pub fn array_from_reader<T: Pod>(
         &self,
         shape: impl Into<Shape>,
@@ -365,8 +373,8 @@ impl Drop for Pool {
     fn drop(&mut self) {
         if let Backend::Processes { shared, supervisor, owner, .. } = &mut self.backend {
             if std::process::id() != *owner {
-                // A forked child's copy: workers, supervisor and control segments are our parent's, and where those were mapped
-                // there may be something else by now.
+                // A forked child's copy: workers, supervisor and control segments are our parent's, and where
+                // those were mapped there may be something else by now.
                 std::mem::forget(supervisor.take());
                 std::mem::forget(Arc::clone(shared));
                 return;

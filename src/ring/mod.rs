@@ -52,16 +52,18 @@ impl Ring<'_> {
             if head >= self.parent.tail.0.load(Acquire) {
                 return None;
             }
-            // Relaxed: published by the tail; overwritten only after the head has passed it, and then the CAS below fails.
+            // Relaxed: published by the tail; overwritten only after the head has passed it, and then the CAS
+            // below fails.
             let index = self.parent.cells[(head % N_CELLS) as usize].load(Relaxed);
-            // The parent writes no index beyond the table; a mapping gone wrong must still not take us out of it.
+            // The parent writes no index beyond the table; a mapping gone wrong must still not take us out of
+            // it.
             let claim = match entries.get(index as usize).map(|entry| entry.try_claim(index, me)) {
                 Some(Ok(claim)) => Some(claim),
                 Some(Err(true)) => continue, // somebody else claimed it: they, or we on the next round, pass it
                 Some(Err(false)) | None => None,
             };
-            // Release [R5]: whoever sees the new head sees that the entry was not pending. The result does not matter: if
-            // it fails, somebody has helped.
+            // Release [R5]: whoever sees the new head sees that the entry was not pending. The result does
+            // not matter: if it fails, somebody has helped.
             let _ = self.workers.head.compare_exchange(head, head + 1, AcqRel, Relaxed);
             if claim.is_some() {
                 return claim;

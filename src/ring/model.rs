@@ -1,5 +1,6 @@
-//! Loom: two workers at one ring, one of which dies at each of its atomic operations in turn, while the parent pushes, recovers and
-//! pushes again. Every lease is run, by one worker at a time, and none is lost or left pending.
+//! Loom: two workers at one ring, one of which dies at each of its atomic operations in turn, while the
+//! parent pushes, recovers and pushes again. Every lease is run, by one worker at a time, and none is lost or
+//! left pending.
 #![allow(unsafe_code)] // loom's cells
 
 use loom::cell::UnsafeCell;
@@ -71,7 +72,8 @@ impl Pool {
         assert!(words.finish(claim, Tag::Done));
     }
 
-    /// What the parent does once the kernel has reported the death: as `Mirror::recover`, with the whole rest in one lease.
+    /// What the parent does once the kernel has reported the death: as `Mirror::recover`, with the whole rest
+    /// in one lease.
     fn recover(&self, dead: Owner, seq: u32) {
         for (entry, words) in self.entries.iter().enumerate() {
             let state = words.state();
@@ -109,7 +111,8 @@ fn a_death_at_any_step_loses_no_lease() {
             let died = dying.join().unwrap();
             pool.recover(mortal, 2);
             living.join().unwrap();
-            // Somebody always comes and looks again: the parent wakes a worker after each push and each death.
+            // Somebody always comes and looks again: the parent wakes a worker after each push and each
+            // death.
             pool.work(Owner { slot: 1, incarnation: 2 });
 
             assert_eq!(pool.ring().waiting(), 0, "a hint is left over");

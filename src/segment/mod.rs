@@ -1,12 +1,12 @@
 //! One mapped region of shared memory: a sealed memfd, and the mapping of it.
 //!
-//! The seals are what makes the rest sound: a segment never shrinks (so no touch inside its size can raise SIGBUS) and
-//! never grows, and nobody can take that back.
+//! The seals are what makes the rest sound: a segment never shrinks (so no touch inside its size can raise
+//! SIGBUS) and never grows, and nobody can take that back.
 //!
 //! Invariants, which `SAFETY` notes cite:
 //! * **S1** The file of a [`Segment`] has `size_bytes` bytes for ever: sealed against shrinking and growing.
-//! * **S2** A [`Mapping`] of `n` bytes maps the file's first `n`, `n <= size_bytes`, until it is dropped; only
-//!   [`Mapping::grow`] moves it, and that takes `&mut self`.
+//! * **S2** A [`Mapping`] of `n` bytes maps the file's first `n`, `n <= size_bytes`, until it is dropped;
+//!   only [`Mapping::grow`] moves it, and that takes `&mut self`.
 #![allow(unsafe_code)] // `mremap` in `Mapping::grow`
 
 use std::io;
@@ -48,7 +48,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Makes a segment of `size_bytes` (above 0) zero bytes, which takes no memory yet, and maps all of it writable.
+    /// Makes a segment of `size_bytes` (above 0) zero bytes, which takes no memory yet, and maps all of it
+    /// writable.
     ///
     /// `name` is for messages and for `/proc/PID/maps`.
     ///
@@ -80,7 +81,8 @@ impl Segment {
     /// Takes a segment that another process made.
     ///
     /// # Errors
-    /// [`ErrorKind::Os`] if the file has another size or lacks a seal: its owner could then make any touch a SIGBUS.
+    /// [`ErrorKind::Os`] if the file has another size or lacks a seal: its owner could then make any touch a
+    /// SIGBUS.
     pub(crate) fn attach(name: &str, fd: OwnedFd, size_bytes: usize, access: Access) -> Result<Segment> {
         let fail = |error: io::Error| Error::os(format!("attach segment {name:?}"), error);
         let refuse = |why: String| fail(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -192,8 +194,9 @@ impl Mapping {
             return Ok(());
         }
         self.segment.check_prefix(len_bytes)?;
-        // SAFETY: `len_bytes` lies within the file, which cannot shrink [S1]. `&mut self` shows that no pointer
-        // borrowed from this mapping is in use; those that were copied are the callers' to derive again.
+        // SAFETY: `len_bytes` lies within the file, which cannot shrink [S1]. `&mut self` shows that no
+        // pointer borrowed from this mapping is in use; those that were copied are the callers' to derive
+        // again.
         unsafe { self.map.remap(len_bytes, RemapOptions::new().may_move(true)) }.map_err(|error| {
             Error::os(format!("map {len_bytes} bytes of segment {:?}", self.segment.name), error)
         })

@@ -216,8 +216,8 @@ impl Members {
                 };
                 let sender = received.as_ref().ok().and_then(|received| received.sender);
                 match text.split_first() {
-                    // The number that we hold must be the process that speaks: a host that reaps everybody's children may have let
-                    // it be reused before we could open it.
+                    // The number that we hold must be the process that speaks: a host that reaps everybody's
+                    // children may have let it be reused before we could open it.
                     Some((&READY, _)) if sender == Some(child.pid) => {
                         member.state = State::Live { child, socket: Some(socket) };
                         self.shared.lock().status[slot].ready = true;
@@ -237,7 +237,8 @@ impl Members {
                 }
             }
             State::Live { child, socket } => {
-                // A worker that has closed its socket (the task called exec, or closed every descriptor) is no worker any more.
+                // A worker that has closed its socket (the task called exec, or closed every descriptor) is
+                // no worker any more.
                 drop(socket);
                 child.kill();
                 member.state = State::Live { child, socket: None };
@@ -299,7 +300,8 @@ impl Members {
         self.shared.changed.notify_all();
     }
 
-    /// When to fill a slot again: at once, or later and later while nothing comes of it, and in the end not at all.
+    /// When to fill a slot again: at once, or later and later while nothing comes of it, and in the end not
+    /// at all.
     fn plan(&mut self, slot: usize, in_vain: bool, ending: bool) {
         let n_finished = self.shared.lock().mirror.n_finished();
         if n_finished != self.n_finished {

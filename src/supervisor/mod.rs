@@ -1,7 +1,8 @@
 //! The parent's care for its children: one thread that spawns, watches, recovers and replaces.
 //!
-//! It is the only one to spawn, and lives as long as the pool: the parent-death signal of a worker fires when the *thread* that
-//! spawned it ends. It believes nothing but the kernel about life and death, and runs no user code.
+//! It is the only one to spawn, and lives as long as the pool: the parent-death signal of a worker fires when
+//! the *thread* that spawned it ends. It believes nothing but the kernel about life and death, and runs no
+//! user code.
 
 mod members;
 mod shared;
@@ -21,7 +22,8 @@ use crate::sys::clock;
 const TICK: Duration = Duration::from_secs(1);
 /// How long an idle worker has to end by itself when the pool ends.
 const GRACE: Duration = Duration::from_millis(250);
-/// How long a killed worker may take to be gone. Only a task stuck in the kernel takes longer; it is left to the kernel then.
+/// How long a killed worker may take to be gone. Only a task stuck in the kernel takes longer; it is left to
+/// the kernel then.
 const REAP_WAIT: Duration = Duration::from_secs(5);
 
 /// The supervisor thread's life.

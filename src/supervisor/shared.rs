@@ -67,7 +67,8 @@ impl Shared {
         header.n_workers.store(n_workers as u32, Relaxed);
         header.spin_ns.store(spin.as_nanos() as u64, Relaxed);
         header.layout.store(LAYOUT, Relaxed);
-        // Release: last, so that whoever reads the magic finds the rest; pairs with the Acquire in the worker's attach.
+        // Release: last, so that whoever reads the magic finds the rest; pairs with the Acquire in the
+        // worker's attach.
         header.magic.store(MAGIC, Release);
         let wakeup = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|error| Error::os("eventfd for the supervisor", error))?;

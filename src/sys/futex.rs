@@ -1,7 +1,7 @@
 //! Sleeping on a word of shared memory until it changes.
 //!
-//! The PRIVATE flag is never set: with it the kernel keys the word by this process's address space, and every wake from
-//! another process is lost. A sleeper that is killed leaves no trace in the kernel.
+//! The PRIVATE flag is never set: with it the kernel keys the word by this process's address space, and every
+//! wake from another process is lost. A sleeper that is killed leaves no trace in the kernel.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use rustix::thread::futex::{self, Flags};
 
 use crate::sync::AtomicU32;
 
-/// Sleeps while `word` holds `value`, until a wake that names one of `bits`, or `wait` has passed (`None`: for ever).
+/// Sleeps while `word` holds `value`, until a wake that names one of `bits`, or `wait` has passed (`None`:
+/// for ever).
 ///
 /// Returns at any time without a reason: the caller looks at the word, never at why it woke.
 pub(crate) fn wait(word: &AtomicU32, value: u32, bits: NonZeroU32, wait: Option<Duration>) {

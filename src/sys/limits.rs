@@ -1,6 +1,8 @@
-//! What the system allows: limits of the process, of its cgroup and of the machine, and whether huge pages are on.
+//! What the system allows: limits of the process, of its cgroup and of the machine, and whether huge pages
+//! are on.
 //!
-//! Reading is here, and so is parsing, in functions of text alone; what follows from the figures is for the caller.
+//! Reading is here, and so is parsing, in functions of text alone; what follows from the figures is for the
+//! caller.
 
 use std::fs;
 use std::io;
@@ -49,7 +51,8 @@ fn parse_meminfo(text: &str) -> Option<MemInfo> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CgroupMemory {
     pub(crate) max_bytes: u64,
-    /// Without the file cache that the kernel would drop first: a container that has read many files is not full.
+    /// Without the file cache that the kernel would drop first: a container that has read many files is not
+    /// full.
     pub(crate) used_bytes: u64,
 }
 
@@ -96,7 +99,8 @@ fn read_level(dir: &Path, version: Version) -> Option<CgroupMemory> {
     }
 }
 
-/// `max` in cgroup v2 is no limit and no number, so it parses to nothing. Version 1 says it with a huge number.
+/// `max` in cgroup v2 is no limit and no number, so it parses to nothing. Version 1 says it with a huge
+/// number.
 fn parse_level(max: &str, used: &str, stat: &str, cache: &str) -> Option<CgroupMemory> {
     let cache_bytes =
         stat.lines().find_map(|line| line.strip_prefix(cache)?.trim().parse().ok()).unwrap_or(0);
@@ -107,7 +111,8 @@ fn parse_level(max: &str, used: &str, stat: &str, cache: &str) -> Option<CgroupM
     })
 }
 
-/// The text of `/proc/self/cgroup` says which cgroup, and that of `/proc/self/mountinfo` where such trees are mounted.
+/// The text of `/proc/self/cgroup` says which cgroup, and that of `/proc/self/mountinfo` where such trees are
+/// mounted.
 fn parse_levels(cgroup: &str, mountinfo: &str) -> Vec<(PathBuf, Version)> {
     let mut levels = Vec::new();
     for line in cgroup.lines() {
@@ -123,7 +128,8 @@ fn parse_levels(cgroup: &str, mountinfo: &str) -> Vec<(PathBuf, Version)> {
         let Some((root, mount)) = mountinfo.lines().find_map(|line| parse_cgroup_mount(line, version)) else {
             continue;
         };
-        // A container may see its own cgroup as the mount's root; what does not lie below that root is out of sight.
+        // A container may see its own cgroup as the mount's root; what does not lie below that root is out of
+        // sight.
         let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
         let own = if below.starts_with("..") { mount.to_owned() } else { mount.join(below) };
         levels.extend(
@@ -157,7 +163,8 @@ pub(crate) fn shmem_huge_pages() -> Result<(), String> {
     parse_shmem_enabled(&top, &of_2_mib)
 }
 
-/// The setting of one page size stands above the general one, but for `deny` and `force`, unless it says `inherit`.
+/// The setting of one page size stands above the general one, but for `deny` and `force`, unless it says
+/// `inherit`.
 fn parse_shmem_enabled(top: &str, of_2_mib: &str) -> Result<(), String> {
     let chosen = |text| Some(str::split_once(text, '[')?.1.split_once(']')?.0);
     let top = chosen(top).unwrap_or("unknown");

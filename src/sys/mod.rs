@@ -1,4 +1,5 @@
-//! The one door to the operating system: thin, without policy. What failed and on what is for the caller to say.
+//! The one door to the operating system: thin, without policy. What failed and on what is for the caller to
+//! say.
 
 pub(crate) mod clock;
 pub(crate) mod futex;

@@ -27,8 +27,9 @@ pub(crate) struct Child {
 impl Child {
     /// Starts this very executable again, with `socket` as its standard input.
     ///
-    /// Without `pre_exec`, so that the standard library can use `posix_spawn` and a large parent costs nothing.
-    /// To be called from a thread that lives as long as the child may: the parent-death signal comes when *it* ends.
+    /// Without `pre_exec`, so that the standard library can use `posix_spawn` and a large parent costs
+    /// nothing. To be called from a thread that lives as long as the child may: the parent-death signal comes
+    /// when *it* ends.
     pub(crate) fn spawn(name: &str, variable: (&str, &OsStr), socket: OwnedFd) -> io::Result<Self> {
         let child =
             Command::new(SELF).arg0(name).env(variable.0, variable.1).stdin(Stdio::from(socket)).spawn()?;
@@ -37,7 +38,8 @@ impl Child {
         match pidfd_open(number, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Child { pid, pidfd }),
             Err(error) => {
-                // Nobody can watch it, so it must not live. Its number cannot be reused before we have waited for it.
+                // Nobody can watch it, so it must not live. Its number cannot be reused before we have waited
+                // for it.
                 let mut child = child;
                 let _ = child.kill();
                 let _ = child.wait();
@@ -107,7 +109,8 @@ pub(crate) fn usable_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Asks the kernel to kill this process when its parent's spawning thread ends; false if `parent` is gone already.
+/// Asks the kernel to kill this process when its parent's spawning thread ends; false if `parent` is gone
+/// already.
 pub(crate) fn die_with_parent(parent: u32) -> io::Result<bool> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // The parent may have died before the line above; then init, or a subreaper, has adopted us.
@@ -125,8 +128,8 @@ pub(crate) fn set_name(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
 
-/// Moves the control socket away from standard input, which becomes `/dev/null`: a program that a task starts would
-/// inherit it and eat our messages.
+/// Moves the control socket away from standard input, which becomes `/dev/null`: a program that a task starts
+/// would inherit it and eat our messages.
 pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
     let stdin = rustix::stdio::stdin();
     let socket = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
@@ -137,12 +140,13 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
 
 /// Undoes what a worker inherits from its parent's signal handling.
 ///
-/// An empty mask; SIGCHLD and SIGPIPE as a program expects them; SIGINT caught and ignored, since Ctrl-C reaches the whole
-/// group and the parent decides. A handler rather than SIG_IGN, which programs started by tasks would inherit.
+/// An empty mask; SIGCHLD and SIGPIPE as a program expects them; SIGINT caught and ignored, since Ctrl-C
+/// reaches the whole group and the parent decides. A handler rather than SIG_IGN, which programs started by
+/// tasks would inherit.
 pub(crate) fn reset_signals() {
     extern "C" fn nothing(_: libc::c_int) {}
-    // SAFETY: `sigset_t` and `sigaction` are plain data that is filled before it is used; the handler does nothing, so it
-    // is safe at any moment; no other thread exists yet that could rely on the old actions.
+    // SAFETY: `sigset_t` and `sigaction` are plain data that is filled before it is used; the handler does
+    // nothing, so it is safe at any moment; no other thread exists yet that could rely on the old actions.
     unsafe {
         let mut mask: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut mask);
@@ -170,7 +174,8 @@ pub(crate) fn release_heap() {
     }
 }
 
-/// Ends this process at once: no destructors, no atexit handlers, no flushing of what a forked parent had buffered.
+/// Ends this process at once: no destructors, no atexit handlers, no flushing of what a forked parent had
+/// buffered.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: never returns, and needs nothing to be in any state.
     unsafe { libc::_exit(code) }

@@ -21,7 +21,8 @@ pub(crate) fn create(name: &str) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Sets the file's size. The caller has compared it with `RLIMIT_FSIZE`: beyond that the kernel kills (SIGXFSZ).
+/// Sets the file's size. The caller has compared it with `RLIMIT_FSIZE`: beyond that the kernel kills
+/// (SIGXFSZ).
 pub(crate) fn set_size(fd: impl AsFd, bytes: u64) -> Result<()> {
     fs::ftruncate(fd, bytes)
 }

@@ -22,7 +22,8 @@ pub(crate) struct Received {
     pub(crate) sender: Option<u32>,
 }
 
-/// A connected pair of datagram sockets that keep message boundaries and hang up; the first end learns who sends.
+/// A connected pair of datagram sockets that keep message boundaries and hang up; the first end learns who
+/// sends.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_passcred(&ours, true)?;

@@ -84,7 +84,8 @@ pub(crate) struct Policy {
     pub(crate) faults_max: u32,
     /// How many kills from outside it may meet.
     pub(crate) kills_max: u32,
-    /// The kernel's own error ends the job: the one with the lowest index is wanted, later tasks need not run.
+    /// The kernel's own error ends the job: the one with the lowest index is wanted, later tasks need not
+    /// run.
     pub(crate) first_error_wins: bool,
 }
 
@@ -111,9 +112,10 @@ pub(crate) fn n_tasks(n_elements: u64, grain: u64) -> Result<u32> {
 
 /// Elements of a task, where the caller leaves it to us.
 ///
-/// Two things bound it. Small enough that every worker gets some 64 tasks, since we do not know what an element costs and a
-/// task costs some ten nanoseconds. And no more than [`TASK_BYTES`] of output, beyond which nothing is gained. From half a cache line upwards it is
-/// whole lines, so that no two workers write to one, and outputs can be streamed.
+/// Two things bound it. Small enough that every worker gets some 64 tasks, since we do not know what an
+/// element costs and a task costs some ten nanoseconds. And no more than [`TASK_BYTES`] of output, beyond
+/// which nothing is gained. From half a cache line upwards it is whole lines, so that no two workers write to
+/// one, and outputs can be streamed.
 pub(crate) fn grain(n_elements: u64, element_bytes: usize, n_workers: usize) -> u64 {
     let element_bytes = element_bytes.max(1) as u64;
     let fair = n_elements.div_ceil(n_workers.max(1) as u64 * 64).max(1);
@@ -137,8 +139,9 @@ pub(crate) struct Lease {
     pub(crate) len: u32,
 }
 
-/// Cuts `n_tasks` into leases: a contiguous slice for each worker, always the same for the same numbers (the same pages, the
-/// same caches), each cut into four leases of an eighth of it, four of a sixteenth, and so on down to single tasks.
+/// Cuts `n_tasks` into leases: a contiguous slice for each worker, always the same for the same numbers (the
+/// same pages, the same caches), each cut into four leases of an eighth of it, four of a sixteenth, and so on
+/// down to single tasks.
 ///
 /// Large leases first cost little; small ones last let the workers finish together.
 pub(crate) fn cut(n_tasks: u32, n_workers: usize) -> Vec<Lease> {

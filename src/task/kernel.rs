@@ -1,8 +1,9 @@
 //! What code runs: a place in the executable that parent and workers share.
 //!
-//! The trampoline that the compiler makes for a closure has no name, but it has a fixed distance from any other item of the same
-//! executable. Parent and worker run the same file (the handshake compares device, inode, size, time and the place of a probe), so the distance is
-//! what travels. The origin is a `static`: functions may be copied or merged, statics are not.
+//! The trampoline that the compiler makes for a closure has no name, but it has a fixed distance from any
+//! other item of the same executable. Parent and worker run the same file (the handshake compares device,
+//! inode, size, time and the place of a probe), so the distance is what travels. The origin is a `static`:
+//! functions may be copied or merged, statics are not.
 #![allow(unsafe_code)] // distances between addresses become functions again
 
 use std::cell::{Cell, RefCell};
@@ -21,8 +22,9 @@ use crate::error::{ErrorKind, Result};
 /// The trampoline of one kernel at one CPU level: runs one task.
 ///
 /// # Safety
-/// The invocation was made for this kernel by its verb, so that operands, shape and parameters are of the types that the
-/// trampoline was compiled for; `task` is below the job's number of tasks and leased to the caller; the CPU has the level's features.
+/// The invocation was made for this kernel by its verb, so that operands, shape and parameters are of the
+/// types that the trampoline was compiled for; `task` is below the job's number of tasks and leased to the
+/// caller; the CPU has the level's features.
 pub(crate) type Run = unsafe fn(&Invocation, u32) -> Outcome;
 
 /// A job's parameters, copied out of shared memory once, aligned for any `Pod` type that a kernel takes.
@@ -77,7 +79,8 @@ impl Invocation {
     /// Points it at a job's operands in a data segment that is mapped at `data`.
     ///
     /// # Safety
-    /// The mapping reaches to `args.end()`, and `params` lives as long as the invocation is used for this job.
+    /// The mapping reaches to `args.end()`, and `params` lives as long as the invocation is used for this
+    /// job.
     pub(crate) unsafe fn bind(
         &mut self,
         data: *mut u8,
@@ -137,7 +140,8 @@ impl ErrorBytes {
 
 /// A kernel as a type: what one task does. The compiler makes a trampoline of it for each CPU level.
 pub(crate) trait Kernel {
-    /// Runs one task. To be `#[inline(always)]`, so that it is compiled for the level of the trampoline that it lands in.
+    /// Runs one task. To be `#[inline(always)]`, so that it is compiled for the level of the trampoline that
+    /// it lands in.
     ///
     /// # Safety
     /// As for [`Run`].
@@ -185,8 +189,8 @@ impl Place {
     /// The place of the item at `address`.
     ///
     /// # Errors
-    /// [`ErrorKind::ForeignFunction`] if the address is not in the module that this crate is linked into: another
-    /// library's distance to us differs from process to process.
+    /// [`ErrorKind::ForeignFunction`] if the address is not in the module that this crate is linked into:
+    /// another library's distance to us differs from process to process.
     pub(crate) fn of(address: usize) -> Result<Self> {
         if !module().contains(&address) {
             return Err(ErrorKind::ForeignFunction { library: library_of(address) }.into());
@@ -205,8 +209,8 @@ impl Place {
     /// # Safety
     /// The place was made of a [`Run`] in a process that runs the same executable.
     pub(crate) unsafe fn trampoline(self) -> Option<Run> {
-        // SAFETY: by contract a function of this type lies there in the parent, and the handshake has shown that this process
-        // runs the same file; the address is in our module.
+        // SAFETY: by contract a function of this type lies there in the parent, and the handshake has shown
+        // that this process runs the same file; the address is in our module.
         self.address().map(|address| unsafe { std::mem::transmute::<usize, Run>(address) })
     }
 }
@@ -235,7 +239,8 @@ fn module() -> &'static Range<usize> {
 
 /// Looks for the module that holds [`ORIGIN`].
 unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, found: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: `dl_iterate_phdr` passes a valid description with `dlpi_phnum` program headers, and our own pointer.
+    // SAFETY: `dl_iterate_phdr` passes a valid description with `dlpi_phnum` program headers, and our own
+    // pointer.
     let (info, found) = unsafe { (&*info, &mut *found.cast::<Range<usize>>()) };
     // SAFETY: as above.
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };

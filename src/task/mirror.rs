@@ -1,7 +1,8 @@
-//! The parent's private account of every job and entry. What stands in shared memory is a claim; what stands here is true.
+//! The parent's private account of every job and entry. What stands in shared memory is a claim; what stands
+//! here is true.
 //!
-//! Pure bookkeeping over the two control segments: no process, no system call, no clock. Everything read from the
-//! worker-written segment is read once and checked; what no honest worker writes is [`Corrupt`].
+//! Pure bookkeeping over the two control segments: no process, no system call, no clock. Everything read from
+//! the worker-written segment is read once and checked; what no honest worker writes is [`Corrupt`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -38,7 +39,8 @@ pub(crate) enum Failure {
     },
     Returned(Vec<u8>),
     Died(Deaths),
-    /// It was running, or may have been, when the control segment had to be thrown away, and must not run twice.
+    /// It was running, or may have been, when the control segment had to be thrown away, and must not run
+    /// twice.
     Interrupted,
 }
 
@@ -139,7 +141,8 @@ impl Mirror {
             n_replaced: 0,
         };
         self.next_job_id += 1;
-        // Relaxed: nobody waits on it yet; a late worker of the slot's last job may still add to it, which only wakes early.
+        // Relaxed: nobody waits on it yet; a late worker of the slot's last job may still add to it, which
+        // only wakes early.
         control.workers.jobs[index].completed.store(0, Relaxed);
         write_slot(&control.parent.jobs[index], spec, job.id);
         self.jobs[index] = Some(job);
@@ -151,7 +154,8 @@ impl Mirror {
         self.jobs[index].as_ref().expect("the slot is open until its caller closes it")
     }
 
-    /// Looks at every outstanding entry of a job and accounts for what has ended; true if the job is complete.
+    /// Looks at every outstanding entry of a job and accounts for what has ended; true if the job is
+    /// complete.
     pub(crate) fn account(&mut self, control: Control<'_>, index: usize) -> Result<bool, Corrupt> {
         self.flush_overflow(control)?;
         let n_workers = self.overflow.len();
@@ -213,8 +217,8 @@ impl Mirror {
         self.close(index)
     }
 
-    /// Takes back what a dead worker held. To be called once the kernel has reported its death, and before its slot is
-    /// filled again. Returns the task that it died in, if it was in one.
+    /// Takes back what a dead worker held. To be called once the kernel has reported its death, and before
+    /// its slot is filled again. Returns the task that it died in, if it was in one.
     pub(crate) fn recover(
         &mut self,
         control: Control<'_>,
@@ -242,8 +246,8 @@ impl Mirror {
         Ok(blamed)
     }
 
-    /// Starts over with a fresh worker-written segment, after every worker has been reaped: what is not accounted for is
-    /// offered again, or fails if it must not run twice.
+    /// Starts over with a fresh worker-written segment, after every worker has been reaped: what is not
+    /// accounted for is offered again, or fails if it must not run twice.
     pub(crate) fn replace_workers_segment(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
         for (ring, overflow) in control.parent.rings.iter().zip(&mut self.overflow) {
             overflow.clear();
@@ -284,8 +288,8 @@ impl Mirror {
         self.withdraw(control, index, |_| true);
     }
 
-    /// Pushes again what is pending but has been passed by in its ring: a worker lied about the head. Honest workers never
-    /// make this happen (invariant I1).
+    /// Pushes again what is pending but has been passed by in its ring: a worker lied about the head. Honest
+    /// workers never make this happen (invariant I1).
     pub(crate) fn repush_passed(&mut self, control: Control<'_>, index: usize) -> Result<(), Corrupt> {
         let job = self.jobs[index].as_ref().expect("open");
         for entry in job.outstanding.clone() {
@@ -417,9 +421,11 @@ impl Mirror {
             job.backlog.pop_front();
             job.outstanding.push(entry);
             job.n_counted += 1;
-            // Whoever ends the last lease that is out wakes the waiter; or everybody, while leases wait for a free entry.
+            // Whoever ends the last lease that is out wakes the waiter; or everybody, while leases wait for a
+            // free entry.
             let wake_at = if job.backlog.is_empty() { job.n_counted } else { 1 };
-            // Relaxed: published by the state. Too late or too early is one look too many at the table, or one sleep, which is timed.
+            // Relaxed: published by the state. Too late or too early is one look too many at the table, or
+            // one sleep, which is timed.
             control.parent.jobs[index].wake_at.store(wake_at, Relaxed);
             let mirror = &mut self.entries[entry as usize];
             let seq = mirror.seq;

@@ -1,8 +1,8 @@
 //! What one task of each verb does: plain loops over slices, compiled once per CPU level.
 //!
-//! Everything between the trampoline and the user's closure is `#[inline(always)]`, and element loops have one body: the compiler then
-//! inlines the closure into it and vectorises it with the level's instructions. A small closure or `array::from_fn` in between would
-//! be compiled for the baseline.
+//! Everything between the trampoline and the user's closure is `#[inline(always)]`, and element loops have
+//! one body: the compiler then inlines the closure into it and vectorises it with the level's instructions. A
+//! small closure or `array::from_fn` in between would be compiled for the baseline.
 #![allow(unsafe_code)] // turns a job's addresses into elements
 
 use std::marker::PhantomData;
@@ -28,8 +28,8 @@ unsafe fn conjure<F: Copy>() -> F {
 /// One output element from the inputs at the same index.
 ///
 /// # Safety
-/// `new`: the invocation was made for this type's verb, so its operands hold as many elements of its types as the job has.
-/// `at`: `i` is below the job's number of elements.
+/// `new`: the invocation was made for this type's verb, so its operands hold as many elements of its types as
+/// the job has. `at`: `i` is below the job's number of elements.
 trait Lanes: Copy {
     type Out: Pod;
     unsafe fn new(call: &Invocation) -> Self;
@@ -55,7 +55,8 @@ const LINE_MAX: usize = 64;
 
 /// Writes `lanes.at(i)` to `output[i]` for all of `range`, a cache line at a time through registers.
 ///
-/// With `stream`, whole lines go around the cache: the line is not read first, which is a third of the traffic.
+/// With `stream`, whole lines go around the cache: the line is not read first, which is a third of the
+/// traffic.
 ///
 /// # Safety
 /// `range` lies in the job, `output` is its output, and the task is leased to the caller.
@@ -68,7 +69,8 @@ unsafe fn fill<L: Lanes>(lanes: L, range: Range<usize>, output: *mut L::Out, str
         && (output as usize + range.start * size_of::<L::Out>()).is_multiple_of(LINE_BYTES);
     let whole = range.start + (range.end - range.start) / line * line;
     let mut i = range.start;
-    // SAFETY: all indices are in `range`. `registers` is filled up to `line`, which is at most `LINE_MAX`, before it is read.
+    // SAFETY: all indices are in `range`. `registers` is filled up to `line`, which is at most `LINE_MAX`,
+    // before it is read.
     unsafe {
         while i < whole {
             let mut registers = [MaybeUninit::<L::Out>::uninit(); LINE_MAX];
@@ -103,7 +105,8 @@ unsafe fn fill<L: Lanes>(lanes: L, range: Range<usize>, output: *mut L::Out, str
 #[inline(always)]
 unsafe fn stream_line(from: *const u8, to: *mut u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: by contract; SSE2 is part of x86-64, and wider stores are the compiler's to choose no more than here.
+    // SAFETY: by contract; SSE2 is part of x86-64, and wider stores are the compiler's to choose no more than
+    // here.
     unsafe {
         use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
         let (from, to) = (from.cast::<__m128i>(), to.cast::<__m128i>());
@@ -286,7 +289,8 @@ impl<F: Fn(&mut T) + Copy, T: Pod> Kernel for Update<F, T> {
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
         let range = call.elements(task);
-        // SAFETY: the task's elements are leased to us, so nobody else touches them; the closure is the verb's.
+        // SAFETY: the task's elements are leased to us, so nobody else touches them; the closure is the
+        // verb's.
         unsafe {
             let elements =
                 std::slice::from_raw_parts_mut(call.output.cast::<T>().add(range.start), range.len());
@@ -305,7 +309,8 @@ impl<F: Fn(&[T], &mut [U]) + Copy, T: Pod, U: Pod> Kernel for MapChunks<F, T, U>
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
         let range = call.elements(task);
-        // SAFETY: the input is borrowed for the job and written by nobody; the task's outputs are leased to us.
+        // SAFETY: the input is borrowed for the job and written by nobody; the task's outputs are leased to
+        // us.
         unsafe {
             let xs = std::slice::from_raw_parts(call.inputs[0].cast::<T>().add(range.start), range.len());
             let out = std::slice::from_raw_parts_mut(call.output.cast::<U>().add(range.start), range.len());
@@ -342,8 +347,8 @@ pub(crate) const FOLD_LANES: usize = 16;
 
 /// First half of `reduce`: folds one block of the input into one accumulator.
 ///
-/// The block's elements go round robin to [`FOLD_LANES`] accumulators that all start at the identity, which are then combined in a fixed
-/// tree: the same bits wherever the block runs.
+/// The block's elements go round robin to [`FOLD_LANES`] accumulators that all start at the identity, which
+/// are then combined in a fixed tree: the same bits wherever the block runs.
 pub(crate) struct Fold<F, G, T, A>(PhantomData<(F, G, T, A)>);
 
 impl<F, G, T, A> Kernel for Fold<F, G, T, A>
@@ -359,8 +364,8 @@ where
         let start = task as usize * block;
         let end = (start + block).min(call.shape[0]);
         let xs = call.inputs[0].cast::<T>();
-        // SAFETY: `params` holds the identity; the input has `shape[0]` elements, the output one accumulator a task; the closures
-        // are the verb's.
+        // SAFETY: `params` holds the identity; the input has `shape[0]` elements, the output one accumulator
+        // a task; the closures are the verb's.
         unsafe {
             let mut lanes = [*call.params.cast::<A>(); FOLD_LANES];
             let mut i = start;
@@ -422,7 +427,8 @@ unsafe fn combine_tree<G: Fn(A, A) -> A + Copy, A: Pod>(accumulators: &mut [A]) 
     }
 }
 
-/// An image chain: one tile of one pass. Its parameters are a [`ChainHeader`], then a [`StepBytes`] for each step.
+/// An image chain: one tile of one pass. Its parameters are a [`ChainHeader`], then a [`StepBytes`] for each
+/// step.
 pub(crate) struct Tiles;
 
 /// What a chain's steps run over.
@@ -481,7 +487,8 @@ unsafe fn run_tile(call: &Invocation, task: u32) -> Outcome {
     let plan = Plan::new(&steps, header.shape.map(|n| n as usize), Some(header.tile.map(|n| n as usize)))
         .expect("the parent made the same plan");
     let level = Level::from_number(header.level as u32).unwrap_or(Level::Baseline);
-    // SAFETY: the operands are images of the plan's shapes, the input is written by nobody, and the tile is leased to us.
+    // SAFETY: the operands are images of the plan's shapes, the input is written by nobody, and the tile is
+    // leased to us.
     unsafe { plan.run(task.into(), call.inputs[0], call.output, &mut call.scratch.borrow_mut(), level) };
     Outcome::Done
 }

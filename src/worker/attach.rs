@@ -92,7 +92,8 @@ fn segments(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
         .and_then(|segment| segment.map_writable(HIGH_WATER_STEP.min(data_bytes)))
         .map_err(text)?;
     for mapping in [parent.mapping(), workers.mapping(), &data] {
-        // A task's own forked child must not write on after the worker is dead, and a crash must not dump the arena.
+        // A task's own forked child must not write on after the worker is dead, and a crash must not dump the
+        // arena.
         mapping.dont_fork().and_then(|()| mapping.dont_dump()).map_err(text)?;
     }
     Ok((parent, workers, data))

@@ -1,7 +1,7 @@
 //! The child: attach, take, run, publish, repeat.
 //!
-//! It is entered with a control socket and nothing else, and believes what the parent wrote only after a look: a bad
-//! descriptor fails its task, it does not crash the worker.
+//! It is entered with a control socket and nothing else, and believes what the parent wrote only after a
+//! look: a bad descriptor fails its task, it does not crash the worker.
 
 mod attach;
 mod panics;

@@ -17,8 +17,9 @@ pub(crate) struct Panic {
     pub(crate) location: String,
 }
 
-/// Makes the process's panic hook keep quiet about kernels' panics, which come back as values; all others go on to the hook that
-/// was there before. With `RUST_BACKTRACE` set, kernels' panics are printed too: a backtrace cannot travel.
+/// Makes the process's panic hook keep quiet about kernels' panics, which come back as values; all others go
+/// on to the hook that was there before. With `RUST_BACKTRACE` set, kernels' panics are printed too: a
+/// backtrace cannot travel.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -64,9 +64,9 @@ impl Runner {
                     if self.populate {
                         self.populate_output(worker, task, start + len)?;
                     }
-                    // SAFETY: the parent built the job for this code from one verb, and the handshake has shown that both run the
-                    // same executable; `prepare` has checked operands and tasks; the lease is ours; the parent chose the
-                    // level by looking at this machine's CPU.
+                    // SAFETY: the parent built the job for this code from one verb, and the handshake has
+                    // shown that both run the same executable; `prepare` has checked operands and tasks; the
+                    // lease is ours; the parent chose the level by looking at this machine's CPU.
                     if unsafe { code(&self.invocation, task as u32) } == Outcome::Failed {
                         return Ok(Tag::Failed);
                     }
@@ -132,16 +132,16 @@ impl Runner {
             *mine = word.load(Relaxed);
         }
         self.populate = args.flags & POPULATE != 0;
-        // SAFETY: `map_data_to` has mapped to the end of every operand, and does so again before the next job moves the mapping;
-        // the parameters are ours.
+        // SAFETY: `map_data_to` has mapped to the end of every operand, and does so again before the next job
+        // moves the mapping; the parameters are ours.
         unsafe { self.invocation.bind(worker.data.as_ptr(), &args, &self.params, params_bytes) };
         // SAFETY: the parent wrote a place that it made of a `Run`.
         unsafe { Place(slot.code.load(Relaxed)).trampoline() }
             .ok_or_else(|| "no kernel at this place".to_owned())
     }
 
-    /// Makes the pages of a task's output, and of some of the lease's next ones, in one call: far cheaper than a fault each, and an
-    /// error where a fault would be a signal.
+    /// Makes the pages of a task's output, and of some of the lease's next ones, in one call: far cheaper
+    /// than a fault each, and an error where a fault would be a signal.
     fn populate_output(&mut self, worker: &Worker, task: u64, end: u64) -> Result<(), String> {
         let call = &self.invocation;
         let element_bytes = call.output_bytes / call.n_elements.max(1);
@@ -163,5 +163,6 @@ impl Runner {
     }
 }
 
-/// Pages are made this far ahead, in bytes: enough that the call costs little, little enough that they are still in the cache.
+/// Pages are made this far ahead, in bytes: enough that the call costs little, little enough that they are
+/// still in the cache.
 const POPULATE_BYTES: usize = 1 << 20;

@@ -17,13 +17,13 @@ static WORKER: AtomicBool = AtomicBool::new(false);
 
 /// Turns a re-executed process into a worker; in any other process it returns at once.
 ///
-/// To be the first line of `main`: a worker is this very executable, started again, and everything before `init` runs in it too. A worker
-/// never returns from here. Statics, thread-locals and the environment that `main` sets up afterwards are not there when a
-/// kernel runs.
+/// To be the first line of `main`: a worker is this very executable, started again, and everything before
+/// `init` runs in it too. A worker never returns from here. Statics, thread-locals and the environment that
+/// `main` sets up afterwards are not there when a kernel runs.
 ///
 /// # Panics
-/// Off the main thread, such as in a `#[test]`, where workers would run the tests again instead of working: write
-/// [`test_workers!`](crate::test_workers) beside the imports of that file.
+/// Off the main thread, such as in a `#[test]`, where workers would run the tests again instead of working:
+/// write [`test_workers!`](crate::test_workers) beside the imports of that file.
 pub fn init() {
     if INITIALISED.load(Relaxed) {
         return;
@@ -37,8 +37,8 @@ pub fn init() {
     mark_initialised();
 }
 
-/// What [`test_workers!`](crate::test_workers) and the feature `constructor` put before `main`: a worker becomes one there, on a
-/// thread of its own with a full stack, and never reaches `main`.
+/// What [`test_workers!`](crate::test_workers) and the feature `constructor` put before `main`: a worker
+/// becomes one there, on a thread of its own with a full stack, and never reaches `main`.
 pub extern "C" fn enter_before_main() {
     // Nothing may unwind out of here: there is nobody to catch it.
     let _ = std::panic::catch_unwind(|| {
@@ -64,7 +64,8 @@ pub(crate) fn require_init() -> Result<()> {
         return Err(ErrorKind::InWorker.into());
     }
     if marker().is_some() {
-        // We were started as a worker, and nobody has called `init()`. Were this pool built, its workers would build theirs.
+        // We were started as a worker, and nobody has called `init()`. Were this pool built, its workers
+        // would build theirs.
         eprintln!("shmpool: a worker came to build a pool without shmpool::init() at the start of main");
         process::exit_now(EXIT_NOT_INITIALISED);
     }
@@ -79,13 +80,13 @@ fn is_worker() -> bool {
     WORKER.load(Relaxed)
 }
 
-/// Becomes a worker if this process was started as one, and then never returns. `on_new_thread`: before `main`, where the
-/// main thread has no name and no guard against stack overflow.
+/// Becomes a worker if this process was started as one, and then never returns. `on_new_thread`: before
+/// `main`, where the main thread has no name and no guard against stack overflow.
 fn enter_if_marked(on_new_thread: bool) {
     let Some(marker) = marker() else { return };
     WORKER.store(true, Relaxed);
-    // SAFETY: first line of `main`, or before it: no other thread reads the environment. A program that a task starts must not take
-    // itself for a worker.
+    // SAFETY: first line of `main`, or before it: no other thread reads the environment. A program that a
+    // task starts must not take itself for a worker.
     unsafe { std::env::remove_var(VARIABLE) };
     if on_new_thread {
         let worker =
@@ -157,8 +158,9 @@ fn start(marker: &Marker) -> std::result::Result<Worker, String> {
     Worker::attach(control)
 }
 
-/// Ends this process when its parent ends, should the parent-death signal have been lost: programs that change their
-/// credentials lose it. A descriptor tells; the end of a pipe could be held open by somebody else's child.
+/// Ends this process when its parent ends, should the parent-death signal have been lost: programs that
+/// change their credentials lose it. A descriptor tells; the end of a pipe could be held open by somebody
+/// else's child.
 fn watch_parent(parent: u32) {
     let Ok(pidfd) = process::watch(parent) else {
         process::exit_now(EXIT_START); // it is gone already
