@@ -49,7 +49,7 @@ pub(crate) struct WakeWord {
 /// | field          | meaning                                                                                      |
 /// |----------------|----------------------------------------------------------------------------------------------|
 /// | `id`           | number of the job in its pool, from 1: an entry that names another one is stale              |
-/// | `code`         | place of the trampoline, relative to `task::kernel::base`                                    |
+/// | `code`         | place of the trampoline, relative to `ORIGIN` in `task::kernel`                                 |
 /// | `n_elements`   | elements of the output (tiles of an image), the last task may have fewer than `grain`        |
 /// | `grain`        | elements of one task                                                                         |
 /// | `shape`        | shape of the output, for kernels that want an index                                          |

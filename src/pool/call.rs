@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod};
+use shmpool_kernels::Reduction;
 
 use super::executor::Report;
 use super::{ApplyKernel, Pool, Progress};
@@ -14,7 +15,8 @@ use crate::task::job::{self, JobArgs, JobSpec, Operand, Policy, code_of};
 use crate::task::kernel::Kernel;
 use crate::task::mirror::{Ended, Failure};
 use crate::task::verbs::{
-    Combine, Fill, Fold, FromFn, Map, MapChunks, MapIndexed, MapWith, TryMap, Update, Zip2, Zip3, Zip4,
+    ByClosures, ByKernel, Combine, Fill, Fold, Folder, FromFn, Map, MapChunks, MapIndexed, MapWith, TryMap,
+    Update, Zip2, Zip3, Zip4,
 };
 
 /// Outputs from this size are written around the cache: they would not stay in it, and a line that is not
@@ -263,9 +265,9 @@ impl<'a> Call<'a> {
 
     /// Folds all elements into one value: the same bits for any number of workers.
     ///
-    /// Blocks of 64 Ki elements are folded by themselves, each round robin into 16 accumulators that start at
-    /// `identity`; accumulators, then blocks, are combined in a fixed tree. So `identity` must change nothing
-    /// (0 for a sum), and `combine` be associative up to rounding. [`grain`](Call::grain) has no say here.
+    /// Blocks of 64 Ki elements are folded by themselves, each in eight runs of neighbours that start at `identity`;
+    /// runs, then blocks, are combined in a fixed tree. So `identity` must change nothing (0 for a sum), and
+    /// `combine` must be associative, up to rounding. [`grain`](Call::grain) has no say here.
     ///
     /// ```
     /// # shmpool::init();
@@ -277,8 +279,7 @@ impl<'a> Call<'a> {
     /// ```
     ///
     /// # Errors
-    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] if an accumulator has more than 4096
-    /// bytes.
+    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] if an accumulator has more than 4096 bytes.
     pub fn reduce<T, A, F, G>(&self, xs: &Array<T>, identity: A, fold: F, combine: G) -> Result<A>
     where
         T: Pod,
@@ -291,20 +292,35 @@ impl<'a> Call<'a> {
         if xs.is_empty() {
             return Ok(identity);
         }
-        let call = Call { grain: Some(1), ..*self };
-        let n_blocks = xs.len().div_ceil(REDUCE_BLOCK);
-        let mut accumulators = self.pool.arena.for_output::<A>(n_blocks.into())?;
-        let args = [xs.len() as u64, REDUCE_BLOCK as u64, 0, 0];
-        let identity = bytemuck::bytes_of(&identity);
-        call.fold_into::<Fold<F, G, T, A>, A>(&mut accumulators, args, self.input("xs", xs)?, identity)?;
-        while accumulators.len() > 1 {
-            let mut combined =
-                self.pool.arena.for_output::<A>(accumulators.len().div_ceil(REDUCE_GROUP).into())?;
-            let args = [accumulators.len() as u64, REDUCE_GROUP as u64, 0, 0];
-            call.fold_into::<Combine<G, A>, A>(&mut combined, args, operand(&accumulators), &[])?;
-            accumulators = combined;
+        self.reduce_by::<ByClosures<F, G, T, A>, T>(xs, bytemuck::bytes_of(&identity))
+    }
+
+    /// Folds all elements into one value by a kernel: the same bits for any number of workers.
+    ///
+    /// Blocks of 64 Ki elements are folded by [`Reduction::fold`], then combined in a fixed tree.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// use shmpool::kernels::MinMax;
+    ///
+    /// let xs = pool.array_from(&[1.5_f32, -2.5, 3.0])?;
+    /// assert_eq!(pool.reduce_with(&xs, &MinMax)?, [-2.5, 3.0]);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`reduce`](Call::reduce), where the kernel has the accumulator's part.
+    pub fn reduce_with<T, K>(&self, xs: &Array<T>, kernel: &K) -> Result<K::Acc>
+    where
+        T: Pod,
+        K: Reduction<T>,
+    {
+        const { assert!(align_of::<K>() <= 64, "a kernel is aligned to 64 bytes at most") };
+        if xs.is_empty() {
+            return Ok(kernel.identity());
         }
-        Ok(accumulators[0])
+        self.reduce_by::<ByKernel<K, T>, T>(xs, bytemuck::bytes_of(kernel))
     }
 
     /// Any kernel of [`crate::kernels`], or your own: an element kernel over an array, an image kernel or a
@@ -368,17 +384,30 @@ impl<'a> Call<'a> {
         self.start_with::<K, U>(out, JobShape { n_elements, grain, shape, flags }, inputs, params, policy)
     }
 
-    /// Runs one half of a reduction: a task for each element of `out`, whatever the grain.
-    fn fold_into<K: Kernel, A: Pod>(
+    /// Folds blocks of `xs` (not empty), then combines groups of what comes of them until one is left.
+    fn reduce_by<R: Folder, T: Pod>(&self, xs: &Array<T>, params: &[u8]) -> Result<R::Accumulator> {
+        let mut left =
+            self.fold_groups::<Fold<R>, _>(self.input("xs", xs)?, xs.len(), REDUCE_BLOCK, params)?;
+        while left.len() > 1 {
+            left = self.fold_groups::<Combine<R>, _>(operand(&left), left.len(), REDUCE_GROUP, params)?;
+        }
+        Ok(left[0])
+    }
+
+    /// Runs one half of a reduction: a task, and an accumulator, for each `group` of the input's `n`.
+    fn fold_groups<K: Kernel, A: Pod>(
         &self,
-        out: &mut Array<A>,
-        shape: [u64; 4],
         input: Operand,
+        n: usize,
+        group: usize,
         params: &[u8],
-    ) -> Result<()> {
+    ) -> Result<Array<A>> {
+        let mut out = self.pool.arena.for_output::<A>(n.div_ceil(group).into())?;
+        let shape = [n as u64, group as u64, 1, 1];
         let job = JobShape { n_elements: out.len() as u64, grain: 1, shape, flags: 0 };
-        let (job, ended) = self.start_with::<K, A>(out, job, &[input], params, Policy::IDEMPOTENT)?;
-        job.conclude(ended)
+        let (job, ended) = self.start_with::<K, A>(&mut out, job, &[input], params, Policy::IDEMPOTENT)?;
+        job.conclude(ended)?;
+        Ok(out)
     }
 
     /// Runs `K` over a job of any geometry.

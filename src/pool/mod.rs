@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod};
-use shmpool_kernels::Level;
+use shmpool_kernels::{Level, Reduction};
 
 use crate::arena::{Arena, ArenaStats};
 use crate::array::{Array, Indices, Shape};
@@ -357,6 +357,15 @@ impl Pool {
         G: Fn(A, A) -> A + Copy + Send + Sync + 'static,
     {
         self.call().reduce(xs, identity, fold, combine)
+    }
+
+    /// See [`Call::reduce_with`].
+    pub fn reduce_with<T, K>(&self, xs: &Array<T>, kernel: &K) -> Result<K::Acc>
+    where
+        T: Pod,
+        K: Reduction<T>,
+    {
+        self.call().reduce_with(xs, kernel)
     }
 
     /// See [`Call::apply`].

@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytemuck::{NoUninit, Pod, Zeroable};
-use shmpool_kernels::{ElementKernel, Level, Plan, Step, StepTable};
+use shmpool_kernels::{ElementKernel, Level, Plan, Reduction, Step, StepTable};
 
 use super::kernel::{Invocation, Kernel, Outcome, Place};
 
@@ -342,89 +342,159 @@ impl<F: Fn(T) -> Result<U, E> + Copy, T: Pod, U: Pod, E: NoUninit> Kernel for Tr
     }
 }
 
-/// Accumulators that a block is folded into side by side, so that the fold vectorises.
-pub(crate) const FOLD_LANES: usize = 16;
-
-/// First half of `reduce`: folds one block of the input into one accumulator.
+/// How a reduction folds elements into an accumulator, and two accumulators into one.
 ///
-/// The block's elements go round robin to [`FOLD_LANES`] accumulators that all start at the identity, which
-/// are then combined in a fixed tree: the same bits wherever the block runs.
-pub(crate) struct Fold<F, G, T, A>(PhantomData<(F, G, T, A)>);
+/// # Safety
+/// Of all methods: the invocation was made for this type's verb; `range` lies in its input.
+pub(crate) trait Folder {
+    type Accumulator: Pod;
+    unsafe fn fold(call: &Invocation, range: Range<usize>) -> Self::Accumulator;
+    unsafe fn combine(
+        call: &Invocation,
+        left: Self::Accumulator,
+        right: Self::Accumulator,
+    ) -> Self::Accumulator;
+}
 
-impl<F, G, T, A> Kernel for Fold<F, G, T, A>
+/// Two closures; the parameters are the identity.
+pub(crate) struct ByClosures<F, G, T, A>(PhantomData<(F, G, T, A)>);
+
+/// Runs that a block is folded in side by side: one addition need not wait for the one before it.
+const RUNS: usize = 8;
+/// Blocks below this are folded in one run.
+const RUNS_FROM: usize = 1024;
+/// Elements by which a run is longer than an eighth: runs that start a power of two apart would share one set of
+/// the cache.
+const RUN_SKEW: usize = 16;
+
+impl<F, G, T, A> Folder for ByClosures<F, G, T, A>
 where
     F: Fn(A, T) -> A + Copy,
     G: Fn(A, A) -> A + Copy,
     T: Pod,
     A: Pod,
 {
+    type Accumulator = A;
+
+    #[inline(always)]
+    unsafe fn fold(call: &Invocation, range: Range<usize>) -> A {
+        // SAFETY: `range` lies in the input; the parameters are an `A`; the closures are the verb's.
+        unsafe {
+            let (xs, n) = (call.inputs[0].cast::<T>().add(range.start), range.len());
+            let identity = *call.params.cast::<A>();
+            // Runs of neighbours, so that `combine` need not be commutative; the last one is the shortest.
+            let (run, common) = match n {
+                0..RUNS_FROM => (n, 0),
+                _ => (n / RUNS + RUN_SKEW, n - (n / RUNS + RUN_SKEW) * (RUNS - 1)),
+            };
+            let mut accumulators = [identity; RUNS];
+            for i in 0..common {
+                for (r, accumulator) in accumulators.iter_mut().enumerate() {
+                    *accumulator = conjure::<F>()(*accumulator, *xs.add(r * run + i));
+                }
+            }
+            for (r, accumulator) in accumulators.iter_mut().enumerate() {
+                for i in (r * run + common).min(n)..((r + 1) * run).min(n) {
+                    *accumulator = conjure::<F>()(*accumulator, *xs.add(i));
+                }
+            }
+            combine_tree::<Self>(call, &mut accumulators)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn combine(_: &Invocation, left: A, right: A) -> A {
+        // SAFETY: the closure is the verb's.
+        unsafe { conjure::<G>()(left, right) }
+    }
+}
+
+/// A reduction kernel; the parameters are the kernel.
+pub(crate) struct ByKernel<K, T>(PhantomData<(K, T)>);
+
+impl<K: Reduction<T>, T: Pod> Folder for ByKernel<K, T> {
+    type Accumulator = K::Acc;
+
+    #[inline(always)]
+    unsafe fn fold(call: &Invocation, range: Range<usize>) -> K::Acc {
+        // SAFETY: `range` lies in the input; the parameters are a `K`.
+        unsafe {
+            let xs = std::slice::from_raw_parts(call.inputs[0].cast::<T>().add(range.start), range.len());
+            let kernel = &*call.params.cast::<K>();
+            kernel.fold(kernel.identity(), xs)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn combine(call: &Invocation, left: K::Acc, right: K::Acc) -> K::Acc {
+        // SAFETY: the parameters are a `K`.
+        unsafe { (*call.params.cast::<K>()).combine(left, right) }
+    }
+}
+
+/// First half of a reduction: folds one block (`shape[1]` elements) of the input (`shape[0]`) into one accumulator.
+pub(crate) struct Fold<R>(PhantomData<R>);
+
+impl<R: Folder> Kernel for Fold<R> {
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
-        let block = call.shape[1];
-        let start = task as usize * block;
-        let end = (start + block).min(call.shape[0]);
-        let xs = call.inputs[0].cast::<T>();
-        // SAFETY: `params` holds the identity; the input has `shape[0]` elements, the output one accumulator
-        // a task; the closures are the verb's.
+        // SAFETY: the output has an accumulator for each task.
         unsafe {
-            let mut lanes = [*call.params.cast::<A>(); FOLD_LANES];
-            let mut i = start;
-            while i + FOLD_LANES <= end {
-                for (lane, accumulator) in lanes.iter_mut().enumerate() {
-                    *accumulator = conjure::<F>()(*accumulator, *xs.add(i + lane));
-                }
-                i += FOLD_LANES;
-            }
-            for (lane, accumulator) in lanes.iter_mut().enumerate() {
-                if i + lane < end {
-                    *accumulator = conjure::<F>()(*accumulator, *xs.add(i + lane));
-                }
-            }
-            combine_tree::<G, A>(&mut lanes);
-            call.output.cast::<A>().add(task as usize).write(lanes[0]);
+            let block = R::fold(call, group(call, task));
+            call.output.cast::<R::Accumulator>().add(task as usize).write(block);
         }
         Outcome::Done
     }
 }
 
-/// Second half of `reduce`: combines a group of accumulators into one.
-pub(crate) struct Combine<G, A>(PhantomData<(G, A)>);
+/// Second half of a reduction: combines a group (`shape[1]`) of the accumulators (`shape[0]`) into one.
+pub(crate) struct Combine<R>(PhantomData<R>);
 
-impl<G: Fn(A, A) -> A + Copy, A: Pod> Kernel for Combine<G, A> {
+impl<R: Folder> Kernel for Combine<R> {
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
-        let group = call.shape[1];
-        let start = task as usize * group;
-        let end = (start + group).min(call.shape[0]);
-        // SAFETY: the input has `shape[0]` accumulators that nobody writes, the output one a task.
+        let range = group(call, task);
+        // SAFETY: `range` lies in the input, which nobody writes; the output has an accumulator for each task.
         unsafe {
-            let accumulators = std::slice::from_raw_parts(call.inputs[0].cast::<A>().add(start), end - start);
+            let first = call.inputs[0].cast::<R::Accumulator>().add(range.start);
             // A copy, so that the input stays as it is and the task can run again.
-            let mut accumulators = accumulators.to_vec();
-            combine_tree::<G, A>(&mut accumulators);
-            call.output.cast::<A>().add(task as usize).write(accumulators[0]);
+            let mut accumulators = std::slice::from_raw_parts(first, range.len()).to_vec();
+            let combined = combine_tree::<R>(call, &mut accumulators);
+            call.output.cast::<R::Accumulator>().add(task as usize).write(combined);
         }
         Outcome::Done
     }
 }
 
-/// Combines neighbours, then neighbours of those, into the first; an odd last one moves up as it is.
+/// The part of the input that a reduction's task stands for.
+#[inline(always)]
+fn group(call: &Invocation, task: u32) -> Range<usize> {
+    let [n, len, ..] = call.shape;
+    let start = task as usize * len;
+    start..(start + len).min(n)
+}
+
+/// Combines neighbours, then neighbours of those, to the end; an odd last one moves up as it is.
 ///
 /// # Safety
-/// As for [`conjure`].
+/// As for [`Folder`]; there is at least one.
 #[inline(always)]
-unsafe fn combine_tree<G: Fn(A, A) -> A + Copy, A: Pod>(accumulators: &mut [A]) {
+unsafe fn combine_tree<R: Folder + ?Sized>(
+    call: &Invocation,
+    accumulators: &mut [R::Accumulator],
+) -> R::Accumulator {
     let mut n = accumulators.len();
     while n > 1 {
         for i in 0..n / 2 {
             // SAFETY: by contract.
-            accumulators[i] = unsafe { conjure::<G>()(accumulators[2 * i], accumulators[2 * i + 1]) };
+            accumulators[i] = unsafe { R::combine(call, accumulators[2 * i], accumulators[2 * i + 1]) };
         }
         if n % 2 == 1 {
             accumulators[n / 2] = accumulators[n - 1];
         }
         n = n.div_ceil(2);
     }
+    accumulators[0]
 }
 
 /// An image chain: one tile of one pass. Its parameters are a [`ChainHeader`], then a [`StepBytes`] for each
