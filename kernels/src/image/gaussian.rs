@@ -392,3 +392,63 @@ fn store<T: Sample, N: Sums<T>, const LANES: usize>(sums: &[[N; LANES]; 2], out:
         out.copy_from_slice(&samples[..out.len()]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tile of 3 x 40 samples blurred in `N`; the window holds `sample(i)` for `i = 0, 1, ...`.
+    fn blurred<N: Sums<u8>, const LANES: usize>(weights: &[f64], sample: impl Fn(usize) -> u8) -> Vec<u8> {
+        let halo = weights.len() - 1;
+        let samples: Vec<u8> = (0..(3 + 2 * halo) * (40 + 2 * halo)).map(sample).collect();
+        let src = Window::new(&samples, [3, 40], 1, halo).unwrap();
+        let mut out = vec![0; 120];
+        let mut dst = Tile::new(&mut out, [3, 40], 1).unwrap();
+        blur_tile::<u8, N, LANES>(weights, &src, &mut dst, &mut Workspace::default());
+        out
+    }
+
+    /// Weights of the widest filter that a radius allows, where the fixed point has most to round.
+    fn widest(radius: usize) -> [f64; RADIUS_MAX + 1] {
+        let weights = weights((radius as f32 + 0.49) / 4.0);
+        assert!(weights[radius] > 0.0 && weights[radius + 1] == 0.0);
+        weights
+    }
+
+    #[test]
+    fn fixed_point_is_within_a_level_of_float_for_every_radius() {
+        for radius in [0, 1, 2, 3, 5, 8, 13, 21, 34, FIXED_WEIGHTS_MAX - 1] {
+            let weights = &widest(radius)[..=radius];
+            let noise = |i: usize| (i.wrapping_mul(0x9e37_79b9) >> 11) as u8;
+            let fixed = blurred::<u16, 32>(weights, noise);
+            let float = blurred::<f32, 16>(weights, noise);
+            assert!(fixed.iter().zip(&float).all(|(a, b)| a.abs_diff(*b) <= 1), "{radius}");
+            let equal = fixed.iter().zip(&float).filter(|(a, b)| a == b).count();
+            assert!(equal >= 108, "radius {radius}: {equal} of 120 are equal");
+        }
+    }
+
+    #[test]
+    fn fixed_point_leaves_flat_images_alone() {
+        for radius in [0, 1, 8, FIXED_WEIGHTS_MAX - 1] {
+            let weights = &widest(radius)[..=radius];
+            for level in (0..=255).step_by(15) {
+                assert_eq!(blurred::<u16, 32>(weights, |_| level), [level; 120], "{radius}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_add_up_to_one() {
+        for sigma in [1e-30, 0.1, 0.3, 1.0, 2.0, 15.8, SIGMA_MAX] {
+            let weights = weights(sigma);
+            assert!((weights[0] + 2.0 * weights[1..].iter().sum::<f64>() - 1.0).abs() < 1e-14, "{sigma}");
+            let mut fixed = vec![0u16; radius(sigma).min(63) + 1];
+            if radius(sigma) < FIXED_WEIGHTS_MAX {
+                u16::convert(&weights, &mut fixed);
+                let total = u32::from(fixed[0]) + 2 * fixed[1..].iter().copied().map(u32::from).sum::<u32>();
+                assert!(total == 65_536 || fixed == [65_535], "{sigma}");
+            }
+        }
+    }
+}

@@ -125,6 +125,7 @@ def images():
     keep_gaussian(whole, 2, "reflect101")
     keep_gaussian(whole, 0.6, "reflect101")
     keep_gaussian(whole[:, :, :1], 9, "reflect101")
+    keep_gaussian(cut(image, 16, 20, 1, np.uint8), 20, "reflect101")  # beyond the radius of the 16-bit sums
     keep_sobel(whole, "reflect101")
 
 
