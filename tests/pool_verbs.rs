@@ -287,7 +287,7 @@ fn map_chunks_hands_out_slices_of_the_grain() {
     }
 }
 
-/// What the docs of `reduce` say, as plain loops: blocks, sixteen accumulators round robin, trees of neighbours.
+/// What the docs of `reduce` say, as plain loops: blocks, eight runs of neighbours in each, trees of neighbours.
 fn reduced<T: Copy, A: Copy>(
     xs: &[T],
     identity: A,
@@ -301,11 +301,13 @@ fn reduced<T: Copy, A: Copy>(
         level[0]
     };
     let block = |block: &[T]| {
-        let mut lanes = vec![identity; 16];
+        // Runs are longer than an eighth by 16 elements, the last one takes what is left; short blocks are one run.
+        let run = if block.len() < 1024 { block.len() } else { block.len() / 8 + 16 };
+        let mut runs = vec![identity; 8];
         for (i, &x) in block.iter().enumerate() {
-            lanes[i % 16] = fold(lanes[i % 16], x);
+            runs[i / run] = fold(runs[i / run], x);
         }
-        tree(lanes)
+        tree(runs)
     };
     if xs.is_empty() { identity } else { tree(xs.chunks(64 << 10).map(block).collect()) }
 }
@@ -328,6 +330,21 @@ fn reduce_gives_the_same_bits_for_any_number_of_workers() {
             assert_eq!(odd.to_bits(), wanted.to_bits(), "{pool:?}: the grain has no say in a reduction");
             let range = pool.reduce(&xs, [f32::INFINITY, f32::NEG_INFINITY], widest, wider).unwrap();
             assert_eq!(range, wanted_range, "{pool:?}, n {n}");
+        }
+    }
+}
+
+#[test]
+fn reduce_keeps_the_order_of_an_operation_that_does_not_commute() {
+    let _watchdog = watchdog("reduce_keeps_the_order_of_an_operation_that_does_not_commute", 300);
+    // Affine maps under composition, `[a, b]` for `a * x + b` in wrapping arithmetic: associative, not commutative.
+    let compose = |[a, b]: [u64; 2], [c, d]: [u64; 2]| [a.wrapping_mul(c), b.wrapping_mul(c).wrapping_add(d)];
+    for n in [2, 1000, 1024, 65_537, 1_000_003] {
+        let xs: Vec<[u64; 2]> = (0..n as u64).map(|i| [2 * i + 1, i]).collect();
+        let wanted = xs.iter().copied().fold([1, 0], compose);
+        for pool in pools() {
+            let xs = pool.array_from(&xs).unwrap();
+            assert_eq!(pool.reduce(&xs, [1, 0], compose, compose).unwrap(), wanted, "{pool:?}, n {n}");
         }
     }
 }
