@@ -21,10 +21,15 @@ const IN_VAIN_MAX: u32 = 10;
 /// After a SIGTERM the whole group is probably ending: no hurry to replace.
 const AFTER_SIGTERM: Duration = Duration::from_millis(200);
 
+/// How long a worker that has closed its socket may take to be gone by itself: ending closes descriptors first.
+const HANG_UP_WAIT: Duration = Duration::from_millis(100);
+
 /// One slot.
 pub(super) struct Member {
     incarnation: u16,
     state: State,
+    /// We have killed it for closing its socket.
+    disconnected: bool,
 }
 
 enum State {
@@ -74,7 +79,7 @@ pub(super) struct Members {
 impl Members {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let now = Instant::now();
-        let member = |_| Member { incarnation: 0, state: State::Down { next: now } };
+        let member = |_| Member { incarnation: 0, state: State::Down { next: now }, disconnected: false };
         Members {
             shared: Arc::clone(shared),
             members: (0..shared.n_workers).map(member).collect(),
@@ -190,6 +195,7 @@ impl Members {
     fn spawn(&mut self, slot: usize) {
         let member = &mut self.members[slot];
         member.incarnation = member.incarnation.wrapping_add(1);
+        member.disconnected = false;
         match start(&self.shared, &self.executable, slot, member.incarnation) {
             Ok((child, socket)) => {
                 let deadline = Instant::now() + self.shared.start_wait;
@@ -237,9 +243,13 @@ impl Members {
                 }
             }
             State::Live { child, socket } => {
-                // A worker that has closed its socket (the task called exec, or closed every descriptor) is no worker any more.
+                // A worker that has closed its socket (the task called exec, or closed every descriptor) is no worker any more. One
+                // that is about to be gone has closed it too, and is left to end as it does.
                 drop(socket);
-                child.kill();
+                if !matches!(socket::wait_readable(child.pidfd(), HANG_UP_WAIT), Ok(true)) {
+                    child.kill();
+                    member.disconnected = true;
+                }
                 member.state = State::Live { child, socket: None };
             }
             down @ State::Down { .. } => member.state = down,
@@ -251,6 +261,10 @@ impl Members {
         let member = &mut self.members[slot];
         let Some(child) = member.child() else { return };
         let Some(reason) = child.try_reap() else { return };
+        let reason = match reason {
+            ExitReason::Signal(libc::SIGKILL) if member.disconnected => ExitReason::Disconnected,
+            reason => reason,
+        };
         let death = Death { pid: child.pid, reason };
         let started = matches!(member.state, State::Live { .. });
         tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
