@@ -163,17 +163,15 @@ fn watch_parent(parent: u32) {
     let Ok(pidfd) = process::watch(parent) else {
         process::exit_now(EXIT_START); // it is gone already
     };
-    let watcher =
-        std::thread::Builder::new().name("shmpool-watch".into()).stack_size(32 << 10).spawn(move || {
-            loop {
-                if matches!(
-                    socket::wait_readable(&pidfd, std::time::Duration::from_secs(3600)),
-                    Ok(true) | Err(_)
-                ) {
-                    process::exit_now(0);
-                }
-            }
-        });
+    let watch = move || {
+        while let Ok(false) = socket::wait_readable(&pidfd, std::time::Duration::from_secs(3600)) {}
+        if !process::is_child_of(parent) {
+            process::exit_now(0);
+        }
+        // A task has closed the descriptor, and its number may be somebody else's by now.
+        std::mem::forget(pidfd);
+    };
+    let watcher = std::thread::Builder::new().name("shmpool-watch".into()).stack_size(32 << 10).spawn(watch);
     // Without the thread the signal remains, and the control socket.
     drop(watcher);
 }
