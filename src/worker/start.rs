@@ -87,6 +87,9 @@ fn enter_if_marked(on_new_thread: bool) {
     // SAFETY: first line of `main`, or before it: no other thread reads the environment. A program that a task starts must not take
     // itself for a worker.
     unsafe { std::env::remove_var(VARIABLE) };
+    // Here, where this is the main thread: its name is the process's, and other threads inherit its signal mask.
+    process::reset_signals();
+    process::set_name(&marker.name());
     if on_new_thread {
         let worker =
             std::thread::Builder::new().name("main".into()).stack_size(8 << 20).spawn(move || enter(&marker));
@@ -107,6 +110,12 @@ const EXIT_START: i32 = 124;
 struct Marker {
     parent: u32,
     slot: u16,
+}
+
+impl Marker {
+    fn name(&self) -> CString {
+        CString::new(format!("shmpool-w{}", self.slot)).unwrap_or_default()
+    }
 }
 
 impl FromStr for Marker {
@@ -149,9 +158,8 @@ fn start(marker: &Marker) -> std::result::Result<Worker, String> {
     }
     let control =
         process::take_stdin().map_err(|error| format!("control socket on standard input: {error}"))?;
-    process::reset_signals();
     process::prefer_to_be_killed();
-    process::set_name(&CString::new(format!("shmpool-w{}", marker.slot)).unwrap_or_default());
+    process::set_name(&marker.name());
     install_hook();
     watch_parent(marker.parent);
     Worker::attach(control)
