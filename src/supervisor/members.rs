@@ -18,8 +18,9 @@ use crate::task::mirror::Corrupt;
 
 /// Deaths in a row, beyond one a worker, that nothing came of before the pool gives up.
 const IN_VAIN_MAX: u32 = 10;
-/// After a SIGTERM the whole group is probably ending: no hurry to replace.
-const AFTER_SIGTERM: Duration = Duration::from_millis(200);
+/// How long to wait where there is no hurry to replace: after a SIGTERM the whole group is probably ending, and what cannot be spawned
+/// lacks something that does not come back at once.
+const NO_HURRY: Duration = Duration::from_millis(200);
 
 /// How long a worker that has closed its socket may take to be gone by itself: ending closes descriptors first.
 const HANG_UP_WAIT: Duration = Duration::from_millis(100);
@@ -204,7 +205,10 @@ impl Members {
             }
             Err(reason) => {
                 tracing::warn!(slot, %reason, "worker could not be spawned");
-                self.failed_to_start(slot, reason);
+                // Descriptors, say, may be scarce for a while: no reason to give up as long as others work.
+                let others_live =
+                    self.members.iter().any(|member| matches!(member.state, State::Live { .. }));
+                self.failed_to_start(slot, reason, !others_live);
             }
         }
     }
@@ -270,8 +274,11 @@ impl Members {
         tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
         if !started {
             let hint = "is shmpool::init() the first line of `main`?";
-            return self
-                .failed_to_start(slot, format!("it ended with {} before it attached; {hint}", death.reason));
+            return self.failed_to_start(
+                slot,
+                format!("it ended with {} before it attached; {hint}", death.reason),
+                true,
+            );
         }
         let blamed = self.recover(slot, &death);
         let own_fault = !matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM));
@@ -300,10 +307,10 @@ impl Members {
         blamed
     }
 
-    fn failed_to_start(&mut self, slot: usize, reason: String) {
+    fn failed_to_start(&mut self, slot: usize, reason: String, in_vain: bool) {
         self.note_start_failure(slot, reason);
         self.shared.lock().status[slot] = Default::default();
-        self.plan(slot, true, false);
+        self.plan(slot, in_vain, !in_vain);
     }
 
     fn note_start_failure(&mut self, slot: usize, reason: String) {
@@ -313,7 +320,7 @@ impl Members {
     }
 
     /// When to fill a slot again: at once, or later and later while nothing comes of it, and in the end not at all.
-    fn plan(&mut self, slot: usize, in_vain: bool, ending: bool) {
+    fn plan(&mut self, slot: usize, in_vain: bool, no_hurry: bool) {
         let n_finished = self.shared.lock().mirror.n_finished();
         if n_finished != self.n_finished {
             (self.n_finished, self.n_in_vain) = (n_finished, 0);
@@ -325,8 +332,8 @@ impl Members {
             0 => Duration::ZERO,
             n => Duration::from_millis(1 << n.min(9)),
         };
-        if ending {
-            wait = wait.max(AFTER_SIGTERM);
+        if no_hurry {
+            wait = wait.max(NO_HURRY);
         }
         self.members[slot].state = State::Down { next: Instant::now() + wait };
         if self.n_in_vain > IN_VAIN_MAX + self.members.len() as u32 {
