@@ -190,6 +190,9 @@ pub enum ExitReason {
     Signal(i32),
     /// Ended with this exit code.
     Code(i32),
+    /// Killed by the pool: it had closed its control socket, as a task that calls exec, or closes every
+    /// descriptor, does.
+    Disconnected,
     /// Somebody else reaped the process.
     Unknown,
 }
@@ -202,6 +205,7 @@ impl fmt::Display for ExitReason {
                 None => write!(f, "signal {signal}"),
             },
             ExitReason::Code(code) => write!(f, "exit code {code}"),
+            ExitReason::Disconnected => write!(f, "killed by the pool (it had closed its control socket)"),
             ExitReason::Unknown => write!(f, "status unknown (reaped by someone else)"),
         }
     }

@@ -1,6 +1,8 @@
-//! Workers killed from outside, anywhere and at any time: nothing is lost, nothing is wrong, nobody hangs, the pool heals.
+//! Workers killed from outside, anywhere and at any time: nothing is lost, nothing is wrong, nobody hangs,
+//! the pool heals.
 //!
-//! `SHMPOOL_SOAK_SECONDS=3600 cargo test --release --test death_kill -- --nocapture` for longer than the few seconds by default.
+//! `SHMPOOL_SOAK_SECONDS=3600 cargo test --release --test death_kill -- --nocapture` for longer than the few
+//! seconds by default.
 
 shmpool::test_workers!();
 
@@ -26,8 +28,8 @@ struct Kills {
     stops: u64,
 }
 
-/// Kills workers until `end` hangs up. One kill for every few finished jobs: a worker needs a millisecond to start, and kills that come
-/// faster would meet nothing else.
+/// Kills workers until `end` hangs up. One kill for every few finished jobs: a worker needs a millisecond to
+/// start, and kills that come faster would meet nothing else.
 fn kill_at_random(pool: &Pool, end: &mpsc::Receiver<()>, seed: u64) -> Kills {
     let mut random = Random::new(seed);
     let mut done = Kills::default();
@@ -57,7 +59,8 @@ fn kill_at_random(pool: &Pool, end: &mpsc::Receiver<()>, seed: u64) -> Kills {
     done
 }
 
-/// Runs `job` again and again, with its number, while workers are killed; returns the kills and how many jobs ran.
+/// Runs `job` again and again, with its number, while workers are killed; returns the kills and how many jobs
+/// ran.
 fn soak(pool: &Pool, seed: u64, job: impl Fn(u64)) -> (Kills, u64) {
     let (alive, end) = mpsc::channel();
     std::thread::scope(|scope| {

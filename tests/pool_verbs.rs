@@ -15,7 +15,8 @@ use shmpool::{Array, Call, ErrorKind, Pool, TryMapError};
 const WORKERS: [usize; 5] = [0, 1, 2, 3, 7];
 const SIZES: [usize; 7] = [0, 1, 15, 16, 17, 1000, 65_537];
 
-/// A pool for each number of workers and each level that this CPU has, shared by all tests of this file, which run side by side.
+/// A pool for each number of workers and each level that this CPU has, shared by all tests of this file,
+/// which run side by side.
 fn pools() -> &'static [Pool] {
     static POOLS: OnceLock<Vec<Pool>> = OnceLock::new();
     POOLS.get_or_init(|| {
@@ -287,7 +288,8 @@ fn map_chunks_hands_out_slices_of_the_grain() {
     }
 }
 
-/// What the docs of `reduce` say, as plain loops: blocks, eight runs of neighbours in each, trees of neighbours.
+/// What the docs of `reduce` say, as plain loops: blocks, eight runs of neighbours in each, trees of
+/// neighbours.
 fn reduced<T: Copy, A: Copy>(
     xs: &[T],
     identity: A,
@@ -301,7 +303,8 @@ fn reduced<T: Copy, A: Copy>(
         level[0]
     };
     let block = |block: &[T]| {
-        // Runs are longer than an eighth by 16 elements, the last one takes what is left; short blocks are one run.
+        // Runs are longer than an eighth by 16 elements, the last one takes what is left; short blocks are
+        // one run.
         let run = if block.len() < 1024 { block.len() } else { block.len() / 8 + 16 };
         let mut runs = vec![identity; 8];
         for (i, &x) in block.iter().enumerate() {
@@ -337,7 +340,8 @@ fn reduce_gives_the_same_bits_for_any_number_of_workers() {
 #[test]
 fn reduce_keeps_the_order_of_an_operation_that_does_not_commute() {
     let _watchdog = watchdog("reduce_keeps_the_order_of_an_operation_that_does_not_commute", 300);
-    // Affine maps under composition, `[a, b]` for `a * x + b` in wrapping arithmetic: associative, not commutative.
+    // Affine maps under composition, `[a, b]` for `a * x + b` in wrapping arithmetic: associative, not
+    // commutative.
     let compose = |[a, b]: [u64; 2], [c, d]: [u64; 2]| [a.wrapping_mul(c), b.wrapping_mul(c).wrapping_add(d)];
     for n in [2, 1000, 1024, 65_537, 1_000_003] {
         let xs: Vec<[u64; 2]> = (0..n as u64).map(|i| [2 * i + 1, i]).collect();

@@ -265,9 +265,9 @@ impl<'a> Call<'a> {
 
     /// Folds all elements into one value: the same bits for any number of workers.
     ///
-    /// Blocks of 64 Ki elements are folded by themselves, each in eight runs of neighbours that start at `identity`;
-    /// runs, then blocks, are combined in a fixed tree. So `identity` must change nothing (0 for a sum), and
-    /// `combine` must be associative, up to rounding. [`grain`](Call::grain) has no say here.
+    /// Blocks of 64 Ki elements are folded by themselves, each in eight runs of neighbours that start at
+    /// `identity`; runs, then blocks, are combined in a fixed tree. So `identity` must change nothing (0 for
+    /// a sum), and `combine` must be associative, up to rounding. [`grain`](Call::grain) has no say here.
     ///
     /// ```
     /// # shmpool::init();
@@ -279,7 +279,8 @@ impl<'a> Call<'a> {
     /// ```
     ///
     /// # Errors
-    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] if an accumulator has more than 4096 bytes.
+    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] if an accumulator has more than 4096
+    /// bytes.
     pub fn reduce<T, A, F, G>(&self, xs: &Array<T>, identity: A, fold: F, combine: G) -> Result<A>
     where
         T: Pod,

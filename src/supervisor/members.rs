@@ -18,13 +18,20 @@ use crate::task::mirror::Corrupt;
 
 /// Deaths in a row, beyond one a worker, that nothing came of before the pool gives up.
 const IN_VAIN_MAX: u32 = 10;
-/// After a SIGTERM the whole group is probably ending: no hurry to replace.
-const AFTER_SIGTERM: Duration = Duration::from_millis(200);
+/// How long to wait where there is no hurry to replace: after a SIGTERM the whole group is probably ending,
+/// and what cannot be spawned lacks something that does not come back at once.
+const NO_HURRY: Duration = Duration::from_millis(200);
+
+/// How long a worker that has closed its socket may take to be gone by itself: ending closes descriptors
+/// first.
+const HANG_UP_WAIT: Duration = Duration::from_millis(100);
 
 /// One slot.
 pub(super) struct Member {
     incarnation: u16,
     state: State,
+    /// We have killed it for closing its socket.
+    disconnected: bool,
 }
 
 enum State {
@@ -74,7 +81,7 @@ pub(super) struct Members {
 impl Members {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let now = Instant::now();
-        let member = |_| Member { incarnation: 0, state: State::Down { next: now } };
+        let member = |_| Member { incarnation: 0, state: State::Down { next: now }, disconnected: false };
         Members {
             shared: Arc::clone(shared),
             members: (0..shared.n_workers).map(member).collect(),
@@ -190,6 +197,7 @@ impl Members {
     fn spawn(&mut self, slot: usize) {
         let member = &mut self.members[slot];
         member.incarnation = member.incarnation.wrapping_add(1);
+        member.disconnected = false;
         match start(&self.shared, &self.executable, slot, member.incarnation) {
             Ok((child, socket)) => {
                 let deadline = Instant::now() + self.shared.start_wait;
@@ -198,7 +206,10 @@ impl Members {
             }
             Err(reason) => {
                 tracing::warn!(slot, %reason, "worker could not be spawned");
-                self.failed_to_start(slot, reason);
+                // Descriptors, say, may be scarce for a while: no reason to give up as long as others work.
+                let others_live =
+                    self.members.iter().any(|member| matches!(member.state, State::Live { .. }));
+                self.failed_to_start(slot, reason, !others_live);
             }
         }
     }
@@ -238,9 +249,13 @@ impl Members {
             }
             State::Live { child, socket } => {
                 // A worker that has closed its socket (the task called exec, or closed every descriptor) is
-                // no worker any more.
+                // no worker any more. One that is about to be gone has closed it too, and is left to end as
+                // it does.
                 drop(socket);
-                child.kill();
+                if !matches!(socket::wait_readable(child.pidfd(), HANG_UP_WAIT), Ok(true)) {
+                    child.kill();
+                    member.disconnected = true;
+                }
                 member.state = State::Live { child, socket: None };
             }
             down @ State::Down { .. } => member.state = down,
@@ -252,6 +267,10 @@ impl Members {
         let member = &mut self.members[slot];
         let Some(child) = member.child() else { return };
         let Some(reason) = child.try_reap() else { return };
+        let reason = match reason {
+            ExitReason::Signal(libc::SIGKILL) if member.disconnected => ExitReason::Disconnected,
+            reason => reason,
+        };
         let death = Death { pid: child.pid, reason };
         let started = matches!(member.state, State::Live { .. });
         tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
@@ -259,8 +278,11 @@ impl Members {
         let blamed = self.recover(slot, &death);
         if !started {
             let hint = "is shmpool::init() the first line of `main`?";
-            return self
-                .failed_to_start(slot, format!("it ended with {} before it attached; {hint}", death.reason));
+            return self.failed_to_start(
+                slot,
+                format!("it ended with {} before it attached; {hint}", death.reason),
+                true,
+            );
         }
         let own_fault = !matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM));
         self.plan(slot, own_fault && !blamed, death.reason == ExitReason::Signal(libc::SIGTERM));
@@ -288,10 +310,10 @@ impl Members {
         blamed
     }
 
-    fn failed_to_start(&mut self, slot: usize, reason: String) {
+    fn failed_to_start(&mut self, slot: usize, reason: String, in_vain: bool) {
         self.note_start_failure(slot, reason);
         self.shared.lock().status[slot] = Default::default();
-        self.plan(slot, true, false);
+        self.plan(slot, in_vain, !in_vain);
     }
 
     fn note_start_failure(&mut self, slot: usize, reason: String) {
@@ -302,7 +324,7 @@ impl Members {
 
     /// When to fill a slot again: at once, or later and later while nothing comes of it, and in the end not
     /// at all.
-    fn plan(&mut self, slot: usize, in_vain: bool, ending: bool) {
+    fn plan(&mut self, slot: usize, in_vain: bool, no_hurry: bool) {
         let n_finished = self.shared.lock().mirror.n_finished();
         if n_finished != self.n_finished {
             (self.n_finished, self.n_in_vain) = (n_finished, 0);
@@ -314,8 +336,8 @@ impl Members {
             0 => Duration::ZERO,
             n => Duration::from_millis(1 << n.min(9)),
         };
-        if ending {
-            wait = wait.max(AFTER_SIGTERM);
+        if no_hurry {
+            wait = wait.max(NO_HURRY);
         }
         self.members[slot].state = State::Down { next: Instant::now() + wait };
         if self.n_in_vain > IN_VAIN_MAX + self.members.len() as u32 {

@@ -113,8 +113,13 @@ pub(crate) fn usable_cpus() -> usize {
 /// already.
 pub(crate) fn die_with_parent(parent: u32) -> io::Result<bool> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The parent may have died before the line above; then init, or a subreaper, has adopted us.
-    Ok(rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get().cast_unsigned() == parent))
+    // The parent may have died before the line above.
+    Ok(is_child_of(parent))
+}
+
+/// True while `parent` is this process's parent: once it has ended, init, or a subreaper, is.
+pub(crate) fn is_child_of(parent: u32) -> bool {
+    rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get().cast_unsigned() == parent)
 }
 
 /// A descriptor that turns readable when process `pid` ends.

@@ -363,8 +363,8 @@ pub(crate) struct ByClosures<F, G, T, A>(PhantomData<(F, G, T, A)>);
 const RUNS: usize = 8;
 /// Blocks below this are folded in one run.
 const RUNS_FROM: usize = 1024;
-/// Elements by which a run is longer than an eighth: runs that start a power of two apart would share one set of
-/// the cache.
+/// Elements by which a run is longer than an eighth: runs that start a power of two apart would share one set
+/// of the cache.
 const RUN_SKEW: usize = 16;
 
 impl<F, G, T, A> Folder for ByClosures<F, G, T, A>
@@ -432,7 +432,8 @@ impl<K: Reduction<T>, T: Pod> Folder for ByKernel<K, T> {
     }
 }
 
-/// First half of a reduction: folds one block (`shape[1]` elements) of the input (`shape[0]`) into one accumulator.
+/// First half of a reduction: folds one block (`shape[1]` elements) of the input (`shape[0]`) into one
+/// accumulator.
 pub(crate) struct Fold<R>(PhantomData<R>);
 
 impl<R: Folder> Kernel for Fold<R> {
@@ -454,7 +455,8 @@ impl<R: Folder> Kernel for Combine<R> {
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
         let range = group(call, task);
-        // SAFETY: `range` lies in the input, which nobody writes; the output has an accumulator for each task.
+        // SAFETY: `range` lies in the input, which nobody writes; the output has an accumulator for each
+        // task.
         unsafe {
             let first = call.inputs[0].cast::<R::Accumulator>().add(range.start);
             // A copy, so that the input stays as it is and the task can run again.

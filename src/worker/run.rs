@@ -93,7 +93,7 @@ impl Runner {
         }
         let progress = &workers.jobs[job].completed;
         // AcqRel: counts the lease after its state; whoever sees the count sees the table.
-        let completed = progress.fetch_add(1, AcqRel) + 1;
+        let completed = progress.fetch_add(1, AcqRel).wrapping_add(1);
         // Relaxed: a hint, the waiter's sleep is timed.
         if completed >= slot.wake_at.load(Relaxed) || tag == Tag::Failed {
             futex::wake_all(progress, futex::ANY);

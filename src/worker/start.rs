@@ -88,6 +88,10 @@ fn enter_if_marked(on_new_thread: bool) {
     // SAFETY: first line of `main`, or before it: no other thread reads the environment. A program that a
     // task starts must not take itself for a worker.
     unsafe { std::env::remove_var(VARIABLE) };
+    // Here, where this is the main thread: its name is the process's, and other threads inherit its signal
+    // mask.
+    process::reset_signals();
+    process::set_name(&marker.name());
     if on_new_thread {
         let worker =
             std::thread::Builder::new().name("main".into()).stack_size(8 << 20).spawn(move || enter(&marker));
@@ -108,6 +112,12 @@ const EXIT_START: i32 = 124;
 struct Marker {
     parent: u32,
     slot: u16,
+}
+
+impl Marker {
+    fn name(&self) -> CString {
+        CString::new(format!("shmpool-w{}", self.slot)).unwrap_or_default()
+    }
 }
 
 impl FromStr for Marker {
@@ -150,9 +160,8 @@ fn start(marker: &Marker) -> std::result::Result<Worker, String> {
     }
     let control =
         process::take_stdin().map_err(|error| format!("control socket on standard input: {error}"))?;
-    process::reset_signals();
     process::prefer_to_be_killed();
-    process::set_name(&CString::new(format!("shmpool-w{}", marker.slot)).unwrap_or_default());
+    process::set_name(&marker.name());
     install_hook();
     watch_parent(marker.parent);
     Worker::attach(control)
@@ -165,17 +174,15 @@ fn watch_parent(parent: u32) {
     let Ok(pidfd) = process::watch(parent) else {
         process::exit_now(EXIT_START); // it is gone already
     };
-    let watcher =
-        std::thread::Builder::new().name("shmpool-watch".into()).stack_size(32 << 10).spawn(move || {
-            loop {
-                if matches!(
-                    socket::wait_readable(&pidfd, std::time::Duration::from_secs(3600)),
-                    Ok(true) | Err(_)
-                ) {
-                    process::exit_now(0);
-                }
-            }
-        });
+    let watch = move || {
+        while let Ok(false) = socket::wait_readable(&pidfd, std::time::Duration::from_secs(3600)) {}
+        if !process::is_child_of(parent) {
+            process::exit_now(0);
+        }
+        // A task has closed the descriptor, and its number may be somebody else's by now.
+        std::mem::forget(pidfd);
+    };
+    let watcher = std::thread::Builder::new().name("shmpool-watch".into()).stack_size(32 << 10).spawn(watch);
     // Without the thread the signal remains, and the control socket.
     drop(watcher);
 }

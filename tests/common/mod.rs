@@ -33,7 +33,8 @@ pub(crate) fn pool_of(n: usize) -> Pool {
 
 /// Sends a signal; a process that is gone already is not an error.
 pub(crate) fn signal(pid: u32, signal: i32) {
-    // SAFETY: takes numbers only. The processes are workers of our own pools or children that we have not reaped.
+    // SAFETY: takes numbers only. The processes are workers of our own pools or children that we have not
+    // reaped.
     unsafe { libc::kill(pid.cast_signed(), signal) };
 }
 
@@ -116,7 +117,8 @@ pub(crate) fn again(test: &str) -> Command {
     command
 }
 
-/// Runs `body` in a process of its own, for what is global: limits, descriptors, signal actions. `set_up` may change how it starts.
+/// Runs `body` in a process of its own, for what is global: limits, descriptors, signal actions. `set_up` may
+/// change how it starts.
 pub(crate) fn alone(test: &str, set_up: impl FnOnce(&mut Command), body: impl FnOnce()) {
     if is_alone(test) {
         return body();
