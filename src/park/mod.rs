@@ -28,8 +28,8 @@ use std::num::NonZeroU32;
 pub(crate) use spin::Spin;
 
 use crate::control::parent::WakeWord;
-use crate::control::worker::WorkerSlot;
-use crate::sync::{Acquire, Relaxed, Release, SeqCst, fence};
+use crate::control::worker::{JobProgress, WorkerSlot};
+use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst, fence};
 
 /// The bit that the worker in `slot` sleeps on; beyond 32 workers several share one.
 pub(crate) fn bit(slot: usize) -> NonZeroU32 {
@@ -77,4 +77,19 @@ pub(crate) fn announce<'a>(
         }
     }
     NonZeroU32::new(bits)
+}
+
+/// Worker, after a lease's last state: counts it; true if the caller of the job is to be woken.
+pub(crate) fn count(progress: &JobProgress, wake_at: &AtomicU32) -> bool {
+    // AcqRel: after the state, so that whoever sees the count sees the table; pairs with `counted`.
+    let completed = progress.completed.fetch_add(1, AcqRel).wrapping_add(1);
+    // Relaxed: a hint, the caller's sleep is timed.
+    completed >= wake_at.load(Relaxed)
+}
+
+/// Caller: the count to sleep on, read before the look at the table. A lease that ends after the look has changed it
+/// by then, and the sleep does not begin.
+pub(crate) fn counted(progress: &JobProgress) -> u32 {
+    // Acquire: pairs with `count`, and the look stays behind it.
+    progress.completed.load(Acquire)
 }

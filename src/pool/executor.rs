@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::Progress;
 use crate::error::{Error, ErrorKind, Result};
-use crate::park::Spin;
+use crate::park::{self, Spin};
 use crate::supervisor::{Engine, Shared};
-use crate::sync::Acquire;
 use crate::sys::futex;
 use crate::task::job::JobSpec;
 use crate::task::mirror::Ended;
@@ -30,10 +29,8 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
     loop {
         let mut engine = shared.lock();
         let workers = Arc::clone(&engine.workers);
-        let completed = &workers.get().jobs[index].completed;
-        // Acquire: before the look at the table. A lease that ends after the look has changed the word, and
-        // the sleep below does not begin.
-        let seen = completed.load(Acquire);
+        let progress = &workers.get().jobs[index];
+        let seen = park::counted(progress);
         if let Some(ended) = look(shared, &mut engine, index) {
             drop(engine);
             shared.changed.notify_one(); // a slot is free
@@ -43,10 +40,10 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
             return ended;
         }
         drop(engine);
-        let changed = || (completed.load(Acquire) != seen).then_some(());
+        let changed = || (park::counted(progress) != seen).then_some(());
         if wait.spin.until(changed).is_none() {
             let start = Instant::now();
-            futex::wait(completed, seen, futex::ANY, Some(wait.tick));
+            futex::wait(&progress.completed, seen, futex::ANY, Some(wait.tick));
             if start.elapsed() >= wait.tick {
                 wait.timed_out(shared, index);
             }

@@ -587,3 +587,263 @@ fn write_slot(slot: &JobSlot, spec: &JobSpec<'_>, id: u64) {
         word.store(u64::from_ne_bytes(padded), Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::control::N_OPERANDS;
+    use crate::control::entry::{Claim, Owner};
+    use crate::control::mapped::Owned;
+    use crate::control::parent::ParentControl;
+    use crate::task::job::{JobArgs, Operand};
+    use crate::task::kernel::probe;
+    use crate::task::message::write_message;
+
+    /// Two control segments and their mirror, without any process.
+    struct Bench {
+        parent: Owned<ParentControl>,
+        workers: Owned<WorkerControl>,
+        mirror: Mirror,
+        n_workers: usize,
+    }
+
+    impl Bench {
+        fn new(n_workers: usize) -> Self {
+            let parent = Owned::create("parent").unwrap();
+            let workers = Owned::create("workers").unwrap();
+            Bench { parent, workers, mirror: Mirror::new(n_workers), n_workers }
+        }
+
+        fn split(&mut self) -> (&mut Mirror, Control<'_>) {
+            (&mut self.mirror, Control { parent: self.parent.get(), workers: self.workers.get() })
+        }
+
+        fn open(&mut self, n_tasks: u32, policy: Policy) -> usize {
+            let args = JobArgs {
+                n_elements: n_tasks.into(),
+                grain: 1,
+                shape: [0; 4],
+                operands: [Operand::default(); N_OPERANDS],
+                flags: 0,
+            };
+            let spec = JobSpec { code: probe(), args, n_tasks, params: &[], policy };
+            let (mirror, control) = self.split();
+            let (job, offered) = mirror.open(control, &spec).unwrap();
+            offered.unwrap();
+            job
+        }
+
+        /// What a worker's `take` does.
+        fn take(&self, slot: u16) -> Option<Claim> {
+            let (parent, workers) = (self.parent.get(), self.workers.get());
+            (0..self.n_workers).find_map(|ring| {
+                let ring = Ring { parent: &parent.rings[ring], workers: &workers.heads[ring] };
+                ring.take(&workers.entries, Owner { slot, incarnation: 1 })
+            })
+        }
+
+        /// The lease's tasks, as `(start, end)`.
+        fn tasks(&self, claim: &Claim) -> (u64, u64) {
+            let descriptor = &self.parent.get().entries[claim.entry as usize];
+            let start = u64::from(descriptor.start.load(Relaxed));
+            (start, start + u64::from(descriptor.len.load(Relaxed)))
+        }
+
+        /// Runs whatever can be taken, without looking at each task.
+        fn run_all(&self, slot: u16) {
+            while let Some(claim) = self.take(slot) {
+                let words = &self.workers.get().entries[claim.entry as usize];
+                words.end(self.tasks(&claim).1 - 1);
+                assert!(words.finish(&claim, Tag::Done));
+            }
+        }
+
+        fn die(&mut self, slot: u16, signal: i32) -> Option<(usize, u32)> {
+            let death = Death { pid: 1, reason: ExitReason::Signal(signal) };
+            let (mirror, control) = self.split();
+            mirror.recover(control, slot, &death).unwrap()
+        }
+
+        fn account(&mut self, job: usize) -> bool {
+            let (mirror, control) = self.split();
+            mirror.account(control, job).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_largest_job_there_can_be_is_counted_to_the_last_task() {
+        let mut bench = Bench::new(3);
+        let job = bench.open(u32::MAX, Policy::IDEMPOTENT);
+        bench.run_all(0);
+        assert!(bench.account(job));
+        let ended = bench.mirror.close(job);
+        assert_eq!((ended.done, ended.n_failed), (vec![(0, u32::MAX.into())], 0));
+    }
+
+    #[test]
+    fn a_death_keeps_what_was_done_and_blames_one_task() {
+        let mut bench = Bench::new(1);
+        let job = bench.open(800, Policy::IDEMPOTENT);
+        for attempt in 1..=3 {
+            // Only the suspect is blamed again and again: it comes back alone.
+            let (claim, task) = loop {
+                let claim = bench.take(0).unwrap();
+                let (start, end) = bench.tasks(&claim);
+                if (start..end).contains(&40) {
+                    break (claim, 40);
+                }
+                let words = &bench.workers.get().entries[claim.entry as usize];
+                words.end(end - 1);
+                words.finish(&claim, Tag::Done);
+            };
+            if attempt > 1 {
+                assert_eq!(bench.tasks(&claim), (40, 41));
+            }
+            bench.workers.get().entries[claim.entry as usize].begin(task);
+            assert_eq!(bench.die(0, libc::SIGSEGV), Some((job, 40)));
+        }
+        bench.run_all(0);
+        assert!(bench.account(job));
+        let ended = bench.mirror.close(job);
+        assert_eq!(ended.done, [(0, 40), (41, 800)]);
+        assert!(matches!(&ended.failures[&40], Failure::Died(deaths) if deaths.0.len() == 3));
+    }
+
+    #[test]
+    fn kills_from_outside_have_a_budget_of_their_own() {
+        let mut bench = Bench::new(1);
+        let job = bench.open(1, Policy::IDEMPOTENT);
+        for _ in 0..15 {
+            let claim = bench.take(0).unwrap();
+            bench.workers.get().entries[claim.entry as usize].begin(0);
+            bench.die(0, libc::SIGKILL);
+        }
+        bench.run_all(0);
+        assert!(bench.account(job));
+        assert_eq!(bench.mirror.close(job).n_failed, 0);
+    }
+
+    #[test]
+    fn a_death_between_tasks_blames_nobody() {
+        let mut bench = Bench::new(1);
+        let job = bench.open(100, Policy::ONCE);
+        let claim = bench.take(0).unwrap();
+        bench.workers.get().entries[claim.entry as usize].end(3);
+        assert_eq!(bench.die(0, libc::SIGSEGV), None);
+        bench.run_all(0);
+        assert!(bench.account(job));
+        assert_eq!(bench.mirror.close(job).done, [(0, 100)]);
+    }
+
+    #[test]
+    fn a_failed_task_leaves_the_rest_of_its_lease_to_others() {
+        let mut bench = Bench::new(1);
+        let job = bench.open(100, Policy::ONCE);
+        let claim = bench.take(0).unwrap();
+        let words = &bench.workers.get().entries[claim.entry as usize];
+        words.begin(5);
+        let message = &bench.workers.get().messages[claim.entry as usize];
+        write_message(message, crate::control::worker::PANIC, 4, b"herewhy");
+        words.finish(&claim, Tag::Failed);
+        assert!(!bench.account(job));
+        bench.run_all(0);
+        assert!(bench.account(job));
+        let ended = bench.mirror.close(job);
+        assert_eq!(ended.done, [(0, 5), (6, 100)]);
+        assert!(matches!(
+            &ended.failures[&5],
+            Failure::Panicked { message, location } if message == "why" && location == "here"
+        ));
+    }
+
+    #[test]
+    fn after_the_first_error_only_earlier_tasks_run() {
+        let mut bench = Bench::new(2);
+        let policy = Policy { first_error_wins: true, ..Policy::IDEMPOTENT };
+        let job = bench.open(200, policy);
+        // A worker of the second ring fails in the second half.
+        let parent = bench.parent.get();
+        let ring = Ring { parent: &parent.rings[1], workers: &bench.workers.get().heads[1] };
+        let claim = ring.take(&bench.workers.get().entries, Owner { slot: 1, incarnation: 1 }).unwrap();
+        let words = &bench.workers.get().entries[claim.entry as usize];
+        words.begin(105);
+        write_message(
+            &bench.workers.get().messages[claim.entry as usize],
+            crate::control::worker::ERROR,
+            0,
+            b"e",
+        );
+        words.finish(&claim, Tag::Failed);
+        assert!(!bench.account(job));
+        bench.run_all(0);
+        assert!(bench.account(job));
+        let ended = bench.mirror.close(job);
+        assert_eq!(ended.done, [(0, 105)]);
+        assert!(matches!(&ended.failures[&105], Failure::Returned(bytes) if bytes == b"e"));
+    }
+
+    #[test]
+    fn more_hints_than_a_ring_holds_wait_in_the_parent() {
+        let mut bench = Bench::new(1);
+        let jobs: Vec<usize> = (0..N_JOBS).map(|_| bench.open(4000, Policy::IDEMPOTENT)).collect();
+        for round in 0.. {
+            bench.run_all(0);
+            if jobs.iter().all(|&job| bench.account(job)) {
+                break;
+            }
+            assert!(round < 100, "hints are lost");
+        }
+    }
+
+    #[test]
+    fn a_fresh_segment_offers_again_what_is_not_accounted_for() {
+        let mut bench = Bench::new(2);
+        let (again, once) = (bench.open(100, Policy::IDEMPOTENT), bench.open(100, Policy::ONCE));
+        bench.take(0).unwrap();
+        bench.workers = Owned::create("workers").unwrap();
+        let (mirror, control) = bench.split();
+        mirror.replace_workers_segment(control).unwrap();
+        bench.run_all(0);
+        assert!(bench.account(again) && bench.account(once));
+        assert_eq!(bench.mirror.close(again).done, [(0, 100)]);
+        assert_eq!(bench.mirror.close(once).n_failed, 100);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever stands in the worker-written words, the parent neither panics nor loops, and its own account stays within
+        /// the job.
+        #[test]
+        fn no_words_of_workers_hurt_the_parent(
+            words in prop::collection::vec((0_u64..6, 0_u64..4, any::<u32>(), 0_u64..300, any::<bool>()), 1..60),
+            heads in prop::collection::vec(prop_oneof![Just(u64::MAX), 0_u64..50, any::<u64>()], 2),
+        ) {
+            let mut bench = Bench::new(2);
+            let job = bench.open(100, Policy::IDEMPOTENT);
+            bench.take(0).unwrap();
+            for (entry, (tag, owner, seq, next, started)) in words.into_iter().enumerate() {
+                let words = &bench.workers.get().entries[entry];
+                let seq = if seq % 4 == 0 { u64::from(seq & 0x0fff_ffff) } else { 1 };
+                words.state.store((tag << 60) | (owner << 44) | seq, Relaxed);
+                words.cursor.store((next << 1) | u64::from(started), Relaxed);
+                bench.workers.get().messages[entry].bytes.store(next << 40, Relaxed);
+            }
+            for (ring, head) in heads.into_iter().enumerate() {
+                bench.workers.get().heads[ring].head.store(head, Relaxed);
+            }
+            let (mirror, control) = bench.split();
+            for slot in 0..2 {
+                let _ = mirror.account(control, job);
+                let _ = mirror.recover(control, slot, &Death { pid: 1, reason: ExitReason::Code(1) });
+                let _ = mirror.repush_passed(control, job);
+                prop_assert!(mirror.n_done(control, job) <= 100);
+            }
+            let ended = mirror.abandon(control, job);
+            prop_assert!(ended.done.iter().all(|&(start, end)| start < end && end <= 100));
+            prop_assert!(ended.done.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{:?}", ended.done);
+        }
+    }
+}

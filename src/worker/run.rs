@@ -6,7 +6,8 @@ use crate::control::PARAMS_BYTES_MAX;
 use crate::control::entry::{Claim, Tag};
 use crate::control::parent::POPULATE;
 use crate::control::worker::{ERROR, PANIC};
-use crate::sync::{AcqRel, Relaxed};
+use crate::park;
+use crate::sync::Relaxed;
 use crate::sys::{futex, process};
 use crate::task::job::JobArgs;
 use crate::task::kernel::{Invocation, Outcome, Params, Place, Run};
@@ -91,12 +92,9 @@ impl Runner {
         if !words.finish(claim, tag) {
             return; // a stranger wrote our state; the parent will notice
         }
-        let progress = &workers.jobs[job].completed;
-        // AcqRel: counts the lease after its state; whoever sees the count sees the table.
-        let completed = progress.fetch_add(1, AcqRel).wrapping_add(1);
-        // Relaxed: a hint, the waiter's sleep is timed.
-        if completed >= slot.wake_at.load(Relaxed) || tag == Tag::Failed {
-            futex::wake_all(progress, futex::ANY);
+        let progress = &workers.jobs[job];
+        if park::count(progress, &slot.wake_at) || tag == Tag::Failed {
+            futex::wake_all(&progress.completed, futex::ANY);
         }
     }
 
