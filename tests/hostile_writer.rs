@@ -25,7 +25,9 @@ const PLAUSIBLE_STATES: u32 = 3;
 const SWAPPED_WORDS: u32 = 4;
 /// Heads, cursors and counts that are a little off.
 const NUDGED_WORDS: u32 = 5;
-const MODES: std::ops::Range<u32> = 0..6;
+/// `RUNNING` by a live worker, which may know nothing of it.
+const FORGED_OWNERS: u32 = 6;
+const MODES: std::ops::Range<u32> = 0..7;
 
 /// Bytes at the start of the segment that hold entry words, ring heads, parked flags and completion counts,
 /// with some messages.
@@ -57,6 +59,11 @@ fn scribble([mode, seed]: [u32; 2]) -> u8 {
                 PLAUSIBLE_STATES => before & (u64::MAX >> 4) | (random.below(6) << 60),
                 SWAPPED_WORDS => other.read_volatile(),
                 NUDGED_WORDS => before.wrapping_add(random.below(5)).wrapping_sub(2),
+                FORGED_OWNERS => {
+                    let (running, owner, seq) =
+                        (2 << 60, random.below(2) << 44 | 1 << 28, before & 0x0fff_ffff);
+                    running | owner | seq
+                }
                 _ => before,
             });
         }
@@ -160,6 +167,37 @@ fn a_worker_that_always_lies_ends_its_job_with_an_error_that_says_so() {
     let xs = pool.array_with(1000, |i| i as u32).unwrap();
     wait_until("the pool works again", || pool.map(&xs, |x| x + 1).is_ok());
     assert!(pool.map(&xs, |x| x + 1).unwrap().iter().zip(&xs).all(|(&y, &x)| y == x + 1));
+}
+
+#[test]
+fn a_worker_that_wakes_its_parent_all_the_time_changes_nothing() {
+    let _watchdog = watchdog("a_worker_that_wakes_its_parent_all_the_time_changes_nothing", 120);
+    let pool = pool_of(2);
+    let leave_a_thread = |_: u8| {
+        let control = mapping("shmpool-workers").expect("a worker has mapped it").start as *mut u8;
+        // Where the completion counts of jobs stand, 128 bytes apart (`src/control/worker.rs`).
+        let counts = control.wrapping_add((1 << 20) + 2 * 256 * 128) as usize;
+        std::thread::spawn(move || {
+            loop {
+                for job in 0..64 {
+                    let count = (counts + 128 * job) as *mut u32;
+                    // SAFETY: in the mapping, which lasts as long as this worker, and legal to hold anything;
+                    // lost updates are part of it.
+                    unsafe {
+                        count.write_volatile(count.read_volatile().wrapping_add(1));
+                        libc::syscall(libc::SYS_futex, count, libc::FUTEX_WAKE, 1);
+                    }
+                }
+            }
+        });
+        0_u8
+    };
+    pool.map(&pool.zeros::<u8>(1).unwrap(), leave_a_thread).unwrap();
+    let xs = pool.array_with(1000, |i| i as u32).unwrap();
+    for _ in 0..50 {
+        assert!(pool.call().grain(9).map(&xs, |x| x + 1).unwrap().iter().zip(&xs).all(|(&y, &x)| y == x + 1));
+    }
+    assert_eq!(pool.stats().unwrap().n_deaths, 0);
 }
 
 #[test]

@@ -87,8 +87,8 @@ pub(crate) fn count(progress: &JobProgress, wake_at: &AtomicU32) -> bool {
     completed >= wake_at.load(Relaxed)
 }
 
-/// Caller: the count to sleep on, read before the look at the table. A lease that ends after the look has changed it
-/// by then, and the sleep does not begin.
+/// Caller: the count to sleep on, read before the look at the table. A lease that ends after the look has
+/// changed it by then, and the sleep does not begin.
 pub(crate) fn counted(progress: &JobProgress) -> u32 {
     // Acquire: pairs with `count`, and the look stays behind it.
     progress.completed.load(Acquire)

@@ -1,5 +1,5 @@
-//! Loom: a hint that is pushed while a worker goes to sleep is found, or wakes it; a lease that ends while its caller
-//! goes to sleep is seen, or wakes it.
+//! Loom: a hint that is pushed while a worker goes to sleep is found, or wakes it; a lease that ends while
+//! its caller goes to sleep is seen, or wakes it.
 
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;

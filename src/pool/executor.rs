@@ -16,6 +16,9 @@ use crate::task::mirror::Ended;
 /// The first sleep of a caller, and the last: it looks at the table at least this often.
 const TICK_MIN: Duration = Duration::from_millis(10);
 const TICK_MAX: Duration = Duration::from_millis(100);
+/// Looks without news, a second in all, before owners are asked whether they sleep. An honest worker says
+/// that it does for some instructions after a claim; it would have to be stopped there and then for so long.
+const STALLS_MAX: u32 = 12;
 /// How often the worker-written segment may be replaced under one job.
 const REPLACED_MAX: u32 = 3;
 
@@ -25,7 +28,7 @@ pub(crate) type Report<'a> = Option<&'a dyn Fn(Progress)>;
 /// Runs a job to its end. When this returns, no worker touches the job's arrays any more.
 pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: Report<'_>) -> Result<Ended> {
     let index = open(shared, spec)?;
-    let mut wait = Wait { tick: TICK_MIN, n_done: 0, panic: None, spin: Spin::new(spin) };
+    let mut wait = Wait::new(spin);
     loop {
         let mut engine = shared.lock();
         let workers = Arc::clone(&engine.workers);
@@ -42,10 +45,10 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
         drop(engine);
         let changed = || (park::counted(progress) != seen).then_some(());
         if wait.spin.until(changed).is_none() {
-            let start = Instant::now();
             futex::wait(&progress.completed, seen, futex::ANY, Some(wait.tick));
-            if start.elapsed() >= wait.tick {
-                wait.timed_out(shared, index);
+            // However often it was woken: a worker could wake it all the time.
+            if wait.looked.elapsed() >= wait.tick {
+                wait.look_around(shared, index);
             }
         }
         if let Some(report) = report {
@@ -122,28 +125,42 @@ fn look(shared: &Shared, engine: &mut Engine, index: usize) -> Option<Result<End
 /// One caller's patience.
 struct Wait {
     tick: Duration,
+    /// When it last looked around, what was done then, and how often in a row that was nothing new.
+    looked: Instant,
     n_done: u64,
+    n_stalls: u32,
     panic: Option<Box<dyn std::any::Any + Send>>,
     spin: Spin,
 }
 
 impl Wait {
-    /// Nothing came for a tick. If nothing was done either, a wake-up may have been lost with a worker: wake
-    /// them all.
-    fn timed_out(&mut self, shared: &Shared, index: usize) {
+    fn new(spin: Duration) -> Self {
+        let looked = Instant::now();
+        Wait { tick: TICK_MIN, looked, n_done: 0, n_stalls: 0, panic: None, spin: Spin::new(spin) }
+    }
+
+    /// A tick has passed. If nothing was done in it, a wake-up may have been lost with a worker: wake them
+    /// all. If nothing is done for long, a worker may have lied: a hint is passed by, or a lease taken in the
+    /// name of one that sleeps.
+    fn look_around(&mut self, shared: &Shared, index: usize) {
         let mut engine = shared.lock();
         let (mirror, control) = engine.split(shared.parent.get());
         let n_done = mirror.n_done(control, index);
         if n_done == self.n_done {
-            if let Err(corrupt) = mirror.repush_passed(control, index) {
+            self.n_stalls += 1;
+            let mut checked = mirror.repush_passed(control, index);
+            if self.n_stalls >= STALLS_MAX {
+                checked = checked.and_then(|()| mirror.check_owners(control, index));
+            }
+            if let Err(corrupt) = checked {
                 shared.report_corrupt(&mut engine, corrupt);
             }
             shared.announce(&engine, true);
             self.tick = (self.tick * 2).min(TICK_MAX);
         } else {
-            self.tick = TICK_MIN;
+            (self.tick, self.n_stalls) = (TICK_MIN, 0);
         }
-        self.n_done = n_done;
+        (self.n_done, self.looked) = (n_done, Instant::now());
     }
 
     /// Tells the caller's own code how far the job is. Should it panic, the job is cancelled first: its

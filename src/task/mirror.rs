@@ -10,7 +10,7 @@ use super::job::{JobSpec, Lease, Policy, cut};
 use super::message::read_message;
 use crate::control::entry::Tag;
 use crate::control::parent::{JobSlot, ParentControl};
-use crate::control::worker::WorkerControl;
+use crate::control::worker::{WorkerControl, WorkerSlot};
 use crate::control::{EntryIndex, N_ENTRIES, N_JOBS};
 use crate::error::{Death, Deaths, ExitReason};
 use crate::ring::{Full, Ring};
@@ -299,6 +299,22 @@ impl Mirror {
             let passed = control.workers.heads[usize::from(ring)].head.load(Relaxed) > position;
             if passed && control.workers.entries[entry as usize].state().tag() == Some(Tag::Pending) {
                 self.push(control, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls a lease corrupt whose owner sleeps: nobody runs it, so nobody would ever end it. To be called
+    /// when a job makes no progress; each worker has been woken since, and has said anew whether it sleeps.
+    pub(crate) fn check_owners(&self, control: Control<'_>, index: usize) -> Result<(), Corrupt> {
+        for &entry in &self.job(index).outstanding {
+            let state = control.workers.entries[entry as usize].state();
+            let owner = state.owner().slot;
+            // Relaxed: what counts is that it stays so.
+            let sleeps = |slot: &WorkerSlot| slot.parked.load(Relaxed) != 0;
+            let asleep = control.workers.slots.get(usize::from(owner)).is_some_and(sleeps);
+            if state.tag() == Some(Tag::Running) && asleep {
+                return Err(Corrupt(format!("entry {entry} is run by worker {owner}, which sleeps")));
             }
         }
         Ok(())
@@ -814,8 +830,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever stands in the worker-written words, the parent neither panics nor loops, and its own account stays within
-        /// the job.
+        /// Whatever stands in the worker-written words, the parent neither panics nor loops, and its own
+        /// account stays within the job.
         #[test]
         fn no_words_of_workers_hurt_the_parent(
             words in prop::collection::vec((0_u64..6, 0_u64..4, any::<u32>(), 0_u64..300, any::<bool>()), 1..60),
