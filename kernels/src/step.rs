@@ -16,7 +16,7 @@ pub const PARAMETER_BYTES_MAX: usize = 64;
 /// Every table is a constant of the executable. So its address means the same in every process that runs the same
 /// file, once the place where the file was mapped is taken off.
 pub struct StepTable {
-    type_name: &'static str,
+    type_name: fn() -> &'static str,
     input: SampleType,
     output: SampleType,
     parameter_bytes: usize,
@@ -54,7 +54,7 @@ impl Step {
     pub unsafe fn from_parts(table: &'static StepTable, parameters: &[u8]) -> Result<Step, KernelError> {
         if parameters.len() != table.parameter_bytes {
             return Err(KernelError::ParameterBytes {
-                kernel: table.type_name,
+                kernel: (table.type_name)(),
                 found: parameters.len(),
                 wanted: table.parameter_bytes,
             });
@@ -188,7 +188,7 @@ impl Parameters {
 fn table_of<I: Sample, K: TileKernel<I>>() -> &'static StepTable {
     const {
         &StepTable {
-            type_name: "step",
+            type_name: std::any::type_name::<K>,
             input: I::TYPE,
             output: <K::Out as Sample>::TYPE,
             parameter_bytes: size_of::<K>(),
