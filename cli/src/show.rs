@@ -1,0 +1,77 @@
+//! What people see while they wait, on stderr.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::args::When;
+
+/// How often a spinner turns.
+const TURN: Duration = Duration::from_millis(100);
+
+/// The line that shows how far the command is.
+pub(crate) struct Show {
+    bar: ProgressBar,
+}
+
+impl Show {
+    /// A line, or nothing: on a terminal, or always, or never. `quiet` means never.
+    pub(crate) fn new(when: When, quiet: bool) -> Self {
+        let wanted = match when {
+            When::Auto => std::io::stderr().is_terminal() && !quiet,
+            When::Always => true,
+            When::Never => false,
+        };
+        let target = if wanted {
+            // Not `ProgressDrawTarget::stderr()`, which looks for a terminal of its own accord, whatever was asked for.
+            ProgressDrawTarget::term_like(Box::new(Term::stderr()))
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Show { bar: ProgressBar::with_draw_target(None, target) }
+    }
+
+    /// A phase of which nobody knows how far it is.
+    pub(crate) fn wait(&self, doing: &'static str) {
+        self.bar.unset_length();
+        self.bar.set_style(style("{spinner} {msg} {elapsed}"));
+        self.bar.set_message(doing);
+        self.bar.enable_steady_tick(TURN);
+    }
+
+    /// A phase of `n_steps` equal steps that together deal with `n_pixels`.
+    pub(crate) fn steps(&self, doing: &'static str, n_steps: u64, n_pixels: u64) {
+        self.bar.disable_steady_tick();
+        let rate = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let pixels_per_step = n_pixels as f64 / state.len().unwrap_or(1).max(1) as f64;
+            // A terminal that cannot be written to is no reason to stop.
+            let _ = write!(out, "{:.1} MP/s", state.per_sec() * pixels_per_step / 1e6);
+        };
+        let line = "{msg} [{bar:30}] {percent:>3} %  {pos}/{len} ";
+        self.bar.set_style(
+            style(&format!("{line}  {{rate}}  {{eta}} left")).with_key("rate", rate).progress_chars("=> "),
+        );
+        self.bar.set_length(n_steps);
+        self.bar.set_position(0);
+        self.bar.reset_eta();
+        self.bar.set_message(doing);
+    }
+
+    /// How many steps are done, and of how many: a chain of several passes counts each by itself.
+    pub(crate) fn at(&self, n_done: u64, n_steps: u64) {
+        self.bar.set_length(n_steps);
+        self.bar.set_position(n_done);
+    }
+}
+
+impl Drop for Show {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates above are well-formed")
+}
