@@ -106,8 +106,8 @@ impl Pixels {
 impl Plan {
     /// Plans `steps` for an image of `shape` (height, width, channels).
     ///
-    /// `tile` is the height and width of a tile, cut at the image's edges; without it the plan chooses, from 512 to
-    /// 1024 pixels a side by the halos and the size of a pixel.
+    /// `tile` is the height and width of a tile, cut at the image's edges. Without it the plan chooses by the halos:
+    /// some 250,000 pixels in long rows, up to 1024 x 1024 where the halos are wide.
     ///
     /// # Errors
     /// [`KernelError::NoSteps`], [`StepInput`](KernelError::StepInput), [`Channels`](KernelError::Channels),
@@ -526,10 +526,14 @@ fn check_slice(
     Ok(())
 }
 
-/// Large tiles waste less on halos, small ones keep what is between two steps in the second-level cache: the
-/// smallest side of these three whose halo is at most a sixteenth of it.
+/// Long rows suit the memory's prefetcher: 64 x 4096 took 20 ms where 512 x 512 took 32 (gray of 48 megapixels, one
+/// thread). Halos ask for height, since they are computed twice: a sixteenth of it at most, as far as 1024 rows go.
 fn default_tile(stages: &[Stage]) -> [usize; 2] {
     let reach: usize = stages.iter().map(|stage| stage.halo).sum();
-    let side = [512, 768, 1024].into_iter().find(|side| 16 * reach <= *side).unwrap_or(1024);
-    [side, side]
+    match 16 * reach {
+        0 => [64, 4096],
+        1..=256 => [256, 1024],
+        257..=512 => [512, 1024],
+        _ => [1024, 1024],
+    }
 }

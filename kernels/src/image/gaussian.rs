@@ -15,7 +15,9 @@ pub const SIGMA_MAX: f32 = 256.0;
 /// * `sigma`: pixels, above 0, up to [`SIGMA_MAX`]; the radius is `round(4 * sigma)`
 ///
 /// Two one-dimensional passes, `O(height * width * channels * radius)`, rounded to samples once, at the end. Sums are in
-/// `f32`; for `u8` and radii up to 63 in 16-bit integers with 7 bits of fraction, which is twice as fast. Against `scipy.ndimage.gaussian_filter(truncate=4)` in `f64`: `f32` within 1e-4 for samples in `0.0..=1.0`, `u8` and
+/// `f32`; for `u8` and radii up to 63 in 16-bit integers with 7 bits of fraction, which is twice as fast.
+///
+/// Against `scipy.ndimage.gaussian_filter(truncate=4)` in `f64`: `f32` within 1e-4 for samples in `0.0..=1.0`, `u8` and
 /// `u16` within 1 level and equal for more than 90 % of the samples (`kernels/tests/references.rs`).
 ///
 /// # Errors
