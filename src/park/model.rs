@@ -8,6 +8,7 @@ use super::{announce, count, counted, park, prepare, woke};
 use crate::control::entry::{Owner, Tag};
 use crate::control::parent::WakeWord;
 use crate::control::worker::{EntryWords, JobProgress, WorkerSlot};
+use crate::sync::mortal::explore;
 use crate::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 
 /// A futex: compares and sleeps in one step, as the kernel does under its own lock.
@@ -32,7 +33,7 @@ impl Futex {
 
 #[test]
 fn no_hint_is_slept_through() {
-    loom::model(|| {
+    explore(|| {
         struct Shared {
             wake: WakeWord,
             slot: WorkerSlot,
@@ -72,7 +73,7 @@ fn no_hint_is_slept_through() {
 
 #[test]
 fn no_completion_is_slept_through() {
-    loom::model(|| {
+    explore(|| {
         struct Shared {
             entries: [EntryWords; 2],
             progress: JobProgress,

@@ -12,7 +12,7 @@ use crate::control::entry::{Claim, Owner, Tag};
 use crate::control::parent::RingCells;
 use crate::control::worker::{EntryWords, RingHead};
 use crate::control::{EntryIndex, N_CELLS};
-use crate::sync::mortal::live_for;
+use crate::sync::mortal::{explore, live_for};
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// Entries in play, and the tasks of each one's lease.
@@ -84,18 +84,11 @@ impl Pool {
     }
 }
 
-fn model(f: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    // LOOM_MAX_PREEMPTIONS=3 looks further, for hours.
-    builder.preemption_bound.get_or_insert(2);
-    builder.check(f);
-}
-
 /// A worker's two leases take some 25 operations; beyond, it lives.
 #[test]
 fn a_death_at_any_step_loses_no_lease() {
     for n in 0..30 {
-        model(move || {
+        explore(move || {
             let pool = Arc::new(Pool::new());
             let (mortal, survivor) = (Owner { slot: 0, incarnation: 1 }, Owner { slot: 1, incarnation: 1 });
             pool.offer(0, 0, 1);
@@ -133,7 +126,7 @@ fn a_death_at_any_step_loses_no_lease() {
 
 #[test]
 fn a_withdrawn_lease_is_run_or_cancelled_but_never_both() {
-    model(|| {
+    explore(|| {
         let pool = Arc::new(Pool::new());
         pool.offer(0, 0, 1);
         let worker = thread::spawn({
@@ -150,7 +143,7 @@ fn a_withdrawn_lease_is_run_or_cancelled_but_never_both() {
 
 #[test]
 fn a_full_ring_says_so_and_takes_more_once_it_is_passed() {
-    model(|| {
+    explore(|| {
         let pool = Pool::new();
         for _ in 0..N_CELLS {
             pool.offer(0, 0, 1);
