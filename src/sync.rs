@@ -43,8 +43,8 @@ pub(crate) mod mortal {
         }
     }
 
-    /// Explores the interleavings of `f` with up to two preemptions, or as many as `LOOM_MAX_PREEMPTIONS` says: 3 takes
-    /// hours.
+    /// Explores the interleavings of `f` with up to two preemptions, or as many as `LOOM_MAX_PREEMPTIONS`
+    /// says: 3 takes hours.
     pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound.get_or_insert(2);

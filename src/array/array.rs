@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Workers can write the memory that arrays lie in. That `&[T]` does not change rests on honest workers: one
 /// writes only what a running job lends it as an output, and a job holds that borrow until its last task has
 /// ended. A kernel that writes through wild pointers (a bug in a C library, say) can spoil arrays, and
-/// nothing else of the parent's. Inputs have no such gap: workers can map them read-only alone.
+/// nothing else of the parent's.
 ///
 /// ```
 /// let arena = shmpool::Arena::new()?;

@@ -14,7 +14,8 @@ pub(crate) enum Tag {
     Cancelled = 5,
 }
 
-/// Who runs a lease: the worker's slot, and which of the processes that have filled it.
+/// Who runs a lease: the worker's slot, and which of the processes that have filled it (for messages alone: a
+/// slot is filled again only after its leases were taken back).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) slot: u16,
@@ -162,7 +163,7 @@ impl EntryWords {
     pub(crate) fn finish(&self, claim: &Claim, tag: Tag) -> bool {
         let ended = claim.state.owned(tag, claim.state.owner());
         // Release [R3]: publishes the outputs and the message; pairs with A4.
-        self.state.compare_exchange(claim.state.0, ended.0, AcqRel, Relaxed).is_ok()
+        self.state.compare_exchange(claim.state.0, ended.0, Release, Relaxed).is_ok()
     }
 }
 

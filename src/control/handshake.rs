@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::control::parent::{LAYOUT, MAGIC};
 use crate::sys::process::ExecutableId;
 
-/// Marks a process as a worker: `parent pid, slot, incarnation`.
+/// Marks a process as a worker: the parent's process id, and the worker's slot.
 pub(crate) const VARIABLE: &str = "SHMPOOL_WORKER";
 
 /// The parent's only message. Every bit pattern is legal; the worker compares each field.

@@ -105,7 +105,7 @@ pub(crate) struct EntryDescriptor {
 ///
 /// | offset | field   | meaning                                 |
 /// |-------:|---------|-----------------------------------------|
-/// |      0 | `tail`  | hints pushed so far; never reset        |
+/// |      0 | `tail`  | hints pushed so far; never wraps        |
 /// |    128 | `cells` | entry indices                           |
 #[repr(C, align(128))]
 pub(crate) struct RingCells {

@@ -32,7 +32,7 @@ pub(crate) struct EntryWords {
 ///
 /// | offset | field  | written by        | meaning                                       |
 /// |-------:|--------|-------------------|-----------------------------------------------|
-/// |      0 | `head` | any live consumer | hints passed so far; never reset, never wraps |
+/// |      0 | `head` | any live consumer | hints passed so far; never wraps, reset only with its segment |
 #[repr(C, align(128))]
 pub(crate) struct RingHead {
     pub(crate) head: AtomicU64,

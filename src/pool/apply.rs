@@ -105,7 +105,7 @@ fn run_pass<U: Pod>(
         tile: plan.tile_size().map(|extent| extent as u64),
         n_steps: steps.len() as u64,
         level: call.pool().level() as u64,
-        _padding: 0,
+        input_bytes: plan.input_bytes() as u64,
     };
     let mut params = bytes_of(&header).to_vec();
     for step in steps {
@@ -114,7 +114,7 @@ fn run_pass<U: Pod>(
         bytes.params[..step.parameters().len()].copy_from_slice(step.parameters());
         params.extend(bytes_of(&bytes));
     }
-    let job = JobShape { n_elements: plan.n_tiles(), grain: 1, shape: [0; 4], flags: 0 };
+    let job = JobShape { n_elements: plan.n_tiles(), grain: 1, shape: [0; 4], flags: 0, in_order: false };
     let (job, ended) = call.start_with::<Tiles, U>(out, job, &[input], &params, Policy::IDEMPOTENT)?;
     job.conclude(ended)
 }

@@ -75,7 +75,8 @@ impl Builder {
 
     /// How long a worker may take to start before it is killed and tried again; 30 s unless said.
     pub fn start_timeout(mut self, wait: Duration) -> Self {
-        self.start_wait = Some(wait);
+        // A moment so far away that no clock can name it is no better than a day.
+        self.start_wait = Some(wait.min(Duration::from_secs(24 * 3600)));
         self
     }
 

@@ -1,5 +1,6 @@
 //! The verbs: each turns its arguments into a job, runs it, and turns what became of it into a result.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod};
@@ -180,13 +181,15 @@ impl<'a> Call<'a> {
         let (job, ended) =
             self.start::<TryMap<F, T, U, E>, U>(&mut out, &[self.input("xs", xs)?], &[], policy)?;
         match ended.failures.first_key_value() {
-            Some((_, Failure::Returned(bytes))) => {
+            Some((&task, Failure::Returned(bytes))) => {
                 let (index, error) = bytes.split_at_checked(8).unwrap_or_default();
-                let index = <[u8; 8]>::try_from(index).map_or(0, u64::from_ne_bytes) as usize;
+                let index = <[u8; 8]>::try_from(index).map_or(u64::MAX, u64::from_ne_bytes);
                 match bytemuck::checked::try_pod_read_unaligned(error) {
-                    Ok(error) => Err(TryMapError::Element { index, error }),
-                    // No honest worker sends bytes that are no `E`.
-                    Err(_) => Err(Error::from(ErrorKind::ControlCorrupted { times: 1 }).into()),
+                    Ok(error) if job.elements(task).contains(&index) => {
+                        Err(TryMapError::Element { index: index as usize, error })
+                    }
+                    // No honest worker says such things.
+                    _ => Err(Error::from(ErrorKind::ControlCorrupted { times: 1 }).into()),
                 }
             }
             _ => Ok(job.conclude_with(out, ended)?),
@@ -382,7 +385,13 @@ impl<'a> Call<'a> {
             *word = extent as u64;
         }
         let flags = if out.size_bytes() as u64 >= STREAM_FROM_BYTES { STREAM } else { 0 };
-        self.start_with::<K, U>(out, JobShape { n_elements, grain, shape, flags }, inputs, params, policy)
+        self.start_with::<K, U>(
+            out,
+            JobShape { n_elements, grain, shape, flags, in_order: true },
+            inputs,
+            params,
+            policy,
+        )
     }
 
     /// Folds blocks of `xs` (not empty), then combines groups of what comes of them until one is left.
@@ -405,7 +414,7 @@ impl<'a> Call<'a> {
     ) -> Result<Array<A>> {
         let mut out = self.pool.arena.for_output::<A>(n.div_ceil(group).into())?;
         let shape = [n as u64, group as u64, 1, 1];
-        let job = JobShape { n_elements: out.len() as u64, grain: 1, shape, flags: 0 };
+        let job = JobShape { n_elements: out.len() as u64, grain: 1, shape, flags: 0, in_order: true };
         let (job, ended) = self.start_with::<K, A>(&mut out, job, &[input], params, Policy::IDEMPOTENT)?;
         job.conclude(ended)?;
         Ok(out)
@@ -428,8 +437,8 @@ impl<'a> Call<'a> {
         let mut operands = [Operand::default(); N_OPERANDS];
         operands[..inputs.len()].copy_from_slice(inputs);
         operands[N_OPERANDS - 1] = operand(out);
-        let JobShape { n_elements, grain, shape, flags } = job;
-        let flags = if out.block().is_warm() { flags } else { flags | POPULATE };
+        let JobShape { n_elements, grain, shape, flags, in_order } = job;
+        let flags = if in_order && !out.block().is_warm() { flags | POPULATE } else { flags };
         let spec = JobSpec {
             code: code_of::<K>(self.pool.level)?,
             args: JobArgs { n_elements, grain, shape, operands, flags },
@@ -485,6 +494,8 @@ pub(super) struct JobShape {
     pub(super) grain: u64,
     pub(super) shape: [u64; 4],
     pub(super) flags: u32,
+    /// A task's output is one range of bytes, in the order of the tasks.
+    pub(super) in_order: bool,
 }
 
 /// What is needed to speak about a job that has ended.
@@ -495,31 +506,41 @@ pub(super) struct Finished {
 }
 
 impl Finished {
+    /// The elements that a task stands for.
+    fn elements(&self, task: u32) -> Range<u64> {
+        self.range(task.into(), u64::from(task) + 1)
+    }
+
+    fn range(&self, start: u64, end: u64) -> Range<u64> {
+        start * self.grain..end.saturating_mul(self.grain).min(self.n_elements)
+    }
+
     /// The job's result: nothing, or the error of its first failed task, with a report.
     pub(super) fn conclude(&self, ended: Ended) -> Result<()> {
-        let elements =
-            |start: u64, end: u64| start * self.grain..(end.saturating_mul(self.grain)).min(self.n_elements);
+        if ended.failures.is_empty() {
+            let whole = if ended.n_tasks == 0 { vec![] } else { vec![(0, u64::from(ended.n_tasks))] };
+            assert_eq!(ended.done, whole, "a job without failures has done all of its tasks");
+            return Ok(());
+        }
         let describe = |(task, failure): (u32, Failure)| {
-            let elements = elements(task.into(), u64::from(task) + 1);
+            let elements = self.elements(task);
             match failure {
                 Failure::Panicked { message, location } => {
                     ErrorKind::KernelPanicked { task, elements, message, location }
                 }
                 Failure::Died(deaths) => ErrorKind::WorkerDied { task, elements, deaths },
-                Failure::Interrupted => ErrorKind::Interrupted { task, elements },
-                // Only `try_map` has kernels that return errors, and it has looked at the first one already.
-                Failure::Returned(_) => ErrorKind::Interrupted { task, elements },
+                // Only `try_map` has kernels that return errors, and it comes here when a task before the
+                // first of them failed otherwise: then they are tasks that were given up.
+                Failure::Interrupted | Failure::Returned(_) => ErrorKind::Interrupted { task, elements },
             }
         };
         let mut failures = ended.failures.into_iter().map(describe);
-        let Some(first) = failures.next() else {
-            return Ok(());
-        };
+        let first = failures.next().expect("not empty");
         let report = JobReport {
             n_tasks: ended.n_tasks,
             failures: failures.collect(),
             n_failed: ended.n_failed,
-            done: ended.done.into_iter().map(|(start, end)| elements(start, end)).collect(),
+            done: ended.done.into_iter().map(|(start, end)| self.range(start, end)).collect(),
             elapsed: self.started.elapsed(),
         };
         Err(Error::from(first).with_report(report))

@@ -6,18 +6,18 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::Progress;
+use crate::control::entry::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::park::{self, Spin};
 use crate::supervisor::{Engine, Shared};
 use crate::sys::futex;
 use crate::task::job::JobSpec;
-use crate::task::mirror::Ended;
+use crate::task::mirror::{Corrupt, Ended};
 
 /// The first sleep of a caller, and the last: it looks at the table at least this often.
 const TICK_MIN: Duration = Duration::from_millis(10);
 const TICK_MAX: Duration = Duration::from_millis(100);
-/// Looks without news, a second in all, before owners are asked whether they sleep. An honest worker says
-/// that it does for some instructions after a claim; it would have to be stopped there and then for so long.
+/// Looks without news, a second in all, before owners are asked whether they sleep.
 const STALLS_MAX: u32 = 12;
 /// How often the worker-written segment may be replaced under one job.
 const REPLACED_MAX: u32 = 3;
@@ -129,6 +129,8 @@ struct Wait {
     looked: Instant,
     n_done: u64,
     n_stalls: u32,
+    /// Leases whose owner slept then.
+    sleepers: Vec<(u32, State)>,
     panic: Option<Box<dyn std::any::Any + Send>>,
     spin: Spin,
 }
@@ -136,7 +138,15 @@ struct Wait {
 impl Wait {
     fn new(spin: Duration) -> Self {
         let looked = Instant::now();
-        Wait { tick: TICK_MIN, looked, n_done: 0, n_stalls: 0, panic: None, spin: Spin::new(spin) }
+        Wait {
+            tick: TICK_MIN,
+            looked,
+            n_done: 0,
+            n_stalls: 0,
+            sleepers: Vec::new(),
+            panic: None,
+            spin: Spin::new(spin),
+        }
     }
 
     /// A tick has passed. If nothing was done in it, a wake-up may have been lost with a worker: wake them
@@ -150,7 +160,12 @@ impl Wait {
             self.n_stalls += 1;
             let mut checked = mirror.repush_passed(control, index);
             if self.n_stalls >= STALLS_MAX {
-                checked = checked.and_then(|()| mirror.check_owners(control, index));
+                // Twice in a row the same lease, though everybody was woken in between: nobody runs it.
+                let sleepers = mirror.sleepers(control, index);
+                if let Some((entry, state)) = sleepers.iter().find(|lease| self.sleepers.contains(lease)) {
+                    checked = Err(Corrupt(format!("entry {entry} is {state:?}, whose owner sleeps")));
+                }
+                self.sleepers = sleepers;
             }
             if let Err(corrupt) = checked {
                 shared.report_corrupt(&mut engine, corrupt);
@@ -159,6 +174,7 @@ impl Wait {
             self.tick = (self.tick * 2).min(TICK_MAX);
         } else {
             (self.tick, self.n_stalls) = (TICK_MIN, 0);
+            self.sleepers.clear();
         }
         (self.n_done, self.looked) = (n_done, Instant::now());
     }

@@ -67,7 +67,11 @@ pub struct Stats {
 /// A kernel is a function, or a closure that captures nothing: workers are separate processes, and find it by
 /// its place in the executable. What it needs beside its element travels as parameters
 /// ([`map_with`](Pool::map_with)). Statics, thread-locals and the environment are the worker's own: what
-/// `main` has set up after [`init`](crate::init) is not there.
+/// `main` has set up after [`init`](crate::init) is not there. So a zero-sized value that a closure captures
+/// as a witness of something that `main` has done proves nothing in a worker: do not hand one to a kernel
+/// that relies on it. A kernel that ends its worker's main thread alone (the bare `exit` system call), or
+/// that forks a child and then calls `exec`, leaves something behind that looks alive, and its job waits for
+/// it.
 ///
 /// ```compile_fail
 /// # shmpool::init();
@@ -146,6 +150,8 @@ impl Pool {
     /// The processes of the live workers.
     pub fn worker_pids(&self) -> Vec<u32> {
         match &self.backend {
+            // A forked child has none, and a thread that is not there may hold the lock.
+            Backend::Processes { owner, .. } if executor::check_owner(*owner).is_err() => Vec::new(),
             Backend::Processes { shared, .. } => shared
                 .lock()
                 .status
@@ -163,7 +169,10 @@ impl Pool {
     /// [`ErrorKind::ForkedChild`](crate::ErrorKind::ForkedChild) in a forked child.
     pub fn stats(&self) -> Result<Stats> {
         let n_deaths = match &self.backend {
-            Backend::Processes { shared, .. } => shared.lock().n_deaths,
+            Backend::Processes { shared, owner, .. } => {
+                executor::check_owner(*owner)?;
+                shared.lock().n_deaths
+            }
             Backend::Inline => 0,
         };
         Ok(Stats {

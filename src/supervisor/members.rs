@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Ready;
-use super::shared::{Shared, create_workers_segment};
+use super::shared::{Shared, Stage, create_workers_segment};
+use super::{REAP_WAIT, Ready};
 use crate::control::handshake::{ANSWER_BYTES_MAX, READY, VARIABLE, Welcome};
 use crate::error::{Death, ExitReason};
 use crate::sync::Relaxed;
@@ -30,8 +30,6 @@ const HANG_UP_WAIT: Duration = Duration::from_millis(100);
 pub(super) struct Member {
     incarnation: u16,
     state: State,
-    /// We have killed it for closing its socket.
-    disconnected: bool,
 }
 
 enum State {
@@ -46,7 +44,14 @@ enum State {
     },
     Live {
         child: Child,
-        socket: Option<OwnedFd>,
+        socket: OwnedFd,
+    },
+    /// Killed by us, or about to be gone: nothing is expected of it but its end. `disconnected`: killed for
+    /// closing its socket.
+    Ending {
+        child: Child,
+        was_live: bool,
+        disconnected: bool,
     },
 }
 
@@ -56,14 +61,28 @@ impl Member {
         match &self.state {
             State::Down { .. } => None,
             State::Starting { child, socket, .. } => Some((Some(socket.as_fd()), child.pidfd())),
-            State::Live { child, socket } => Some((socket.as_ref().map(AsFd::as_fd), child.pidfd())),
+            State::Live { child, socket } => Some((Some(socket.as_fd()), child.pidfd())),
+            State::Ending { child, .. } => Some((None, child.pidfd())),
         }
+    }
+
+    /// Kills a worker that will never be one; its death is handled like any other.
+    fn end(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Down { next: Instant::now() }) {
+            State::Starting { child, .. } => {
+                child.kill();
+                State::Ending { child, was_live: false, disconnected: false }
+            }
+            other => other,
+        };
     }
 
     fn child(&self) -> Option<&Child> {
         match &self.state {
             State::Down { .. } => None,
-            State::Starting { child, .. } | State::Live { child, .. } => Some(child),
+            State::Starting { child, .. } | State::Live { child, .. } | State::Ending { child, .. } => {
+                Some(child)
+            }
         }
     }
 }
@@ -81,7 +100,7 @@ pub(super) struct Members {
 impl Members {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let now = Instant::now();
-        let member = |_| Member { incarnation: 0, state: State::Down { next: now }, disconnected: false };
+        let member = |_| Member { incarnation: 0, state: State::Down { next: now } };
         Members {
             shared: Arc::clone(shared),
             members: (0..shared.n_workers).map(member).collect(),
@@ -100,7 +119,7 @@ impl Members {
         let deadline = |member: &Member| match &member.state {
             State::Down { next } => Some(*next),
             State::Starting { deadline, .. } => Some(*deadline),
-            State::Live { .. } => None,
+            State::Live { .. } | State::Ending { .. } => None,
         };
         self.members.iter().filter_map(deadline).min()
     }
@@ -110,9 +129,9 @@ impl Members {
         for slot in 0..self.members.len() {
             match &self.members[slot].state {
                 State::Down { next } if *next <= now => self.spawn(slot),
-                State::Starting { child, deadline, .. } if *deadline <= now => {
-                    tracing::warn!(slot, pid = child.pid, "worker did not answer in time");
-                    child.kill(); // its death is handled like any other
+                State::Starting { deadline, .. } if *deadline <= now => {
+                    self.note_start_failure(slot, "it did not answer in time".to_owned());
+                    self.members[slot].end();
                 }
                 _ => {}
             }
@@ -140,25 +159,42 @@ impl Members {
     /// Waits until every process is gone; false if one is not within `wait`.
     pub(super) fn reap_all(&mut self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
-        for member in &mut self.members {
+        let mut all = true;
+        for (slot, member) in self.members.iter_mut().enumerate() {
             let Some(child) = member.child() else { continue };
-            while child.try_reap().is_none() {
+            let mut gone = child.try_reap().is_some();
+            while !gone && Instant::now() < deadline {
                 let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    tracing::error!(pid = child.pid, "killed worker does not end");
-                    return false;
-                }
                 let _ = socket::wait_readable(child.pidfd(), left);
+                gone = child.try_reap().is_some();
             }
-            member.state = State::Down { next: Instant::now() };
+            if gone {
+                member.state = State::Down { next: Instant::now() };
+                self.shared.lock().status[slot] = Default::default();
+            }
+            all &= gone;
         }
-        let mut engine = self.shared.lock();
-        engine.status.fill(Default::default());
-        true
+        all
+    }
+
+    /// Kills every worker, and returns when none is left: whoever does not die may still write. A task that
+    /// is stuck in the kernel delays this; only the end of the pool, which no job outlives, does not wait for
+    /// it.
+    pub(super) fn kill_and_reap_all(&mut self) {
+        self.kill_all();
+        while !self.reap_all(REAP_WAIT) && self.shared.stage() != Stage::Stopping {
+            tracing::error!("a killed worker does not end: it is stuck in the kernel");
+        }
+    }
+
+    /// Ends the pool: nobody is left, and nobody will come.
+    pub(super) fn give_up(&mut self, reason: String) {
+        self.kill_and_reap_all();
+        self.shared.break_down(reason);
     }
 
     /// Lets the workers end by themselves, then sees to it.
-    pub(super) fn end(&mut self, grace: Duration, wait: Duration) {
+    pub(super) fn end(&mut self, grace: Duration) {
         for member in &mut self.members {
             if let State::Starting { child, .. } = &member.state {
                 child.kill();
@@ -166,18 +202,14 @@ impl Members {
         }
         if !self.reap_all(grace) {
             self.kill_all();
-            self.reap_all(wait);
+            self.reap_all(REAP_WAIT);
         }
     }
 
     /// A worker wrote what none may write. Which one cannot be known: all are replaced, with a fresh segment.
-    pub(super) fn start_over(&mut self, corrupt: &Corrupt, wait: Duration) {
+    pub(super) fn start_over(&mut self, corrupt: &Corrupt) {
         tracing::warn!(reason = %corrupt.0, "worker-written control segment is corrupt: replacing all workers");
-        self.kill_all();
-        if !self.reap_all(wait) {
-            // Whoever does not die may still write: nothing is safe to hand out again.
-            return self.shared.break_down("a corrupting worker could not be killed".to_owned());
-        }
+        self.kill_and_reap_all();
         let fresh = match create_workers_segment() {
             Ok(fresh) => Arc::new(fresh),
             Err(error) => return self.shared.break_down(format!("no fresh control segment: {error}")),
@@ -191,13 +223,13 @@ impl Members {
             drop(engine);
             return self.shared.break_down(corrupt.0);
         }
+        engine.end_corruption();
         engine.n_deaths += self.members.len() as u64;
     }
 
     fn spawn(&mut self, slot: usize) {
         let member = &mut self.members[slot];
         member.incarnation = member.incarnation.wrapping_add(1);
-        member.disconnected = false;
         match start(&self.shared, &self.executable, slot, member.incarnation) {
             Ok((child, socket)) => {
                 let deadline = Instant::now() + self.shared.start_wait;
@@ -230,20 +262,20 @@ impl Members {
                     // The number that we hold must be the process that speaks: a host that reaps everybody's
                     // children may have let it be reused before we could open it.
                     Some((&READY, _)) if sender == Some(child.pid) => {
-                        member.state = State::Live { child, socket: Some(socket) };
+                        member.state = State::Live { child, socket };
                         self.shared.lock().status[slot].ready = true;
                         self.shared.changed.notify_all();
                     }
                     Some((_, reason)) if !reason.is_empty() => {
                         let reason = String::from_utf8_lossy(reason).into_owned();
-                        child.kill();
                         member.state = State::Starting { child, socket, deadline };
+                        member.end();
                         self.note_start_failure(slot, reason);
                     }
                     // Gone before it said anything: its death will tell more.
                     _ => {
-                        child.kill();
                         member.state = State::Starting { child, socket, deadline };
+                        member.end();
                     }
                 }
             }
@@ -252,13 +284,13 @@ impl Members {
                 // no worker any more. One that is about to be gone has closed it too, and is left to end as
                 // it does.
                 drop(socket);
-                if !matches!(socket::wait_readable(child.pidfd(), HANG_UP_WAIT), Ok(true)) {
+                let disconnected = !matches!(socket::wait_readable(child.pidfd(), HANG_UP_WAIT), Ok(true));
+                if disconnected {
                     child.kill();
-                    member.disconnected = true;
                 }
-                member.state = State::Live { child, socket: None };
+                member.state = State::Ending { child, was_live: true, disconnected };
             }
-            down @ State::Down { .. } => member.state = down,
+            other @ (State::Down { .. } | State::Ending { .. }) => member.state = other,
         }
     }
 
@@ -267,16 +299,20 @@ impl Members {
         let member = &mut self.members[slot];
         let Some(child) = member.child() else { return };
         let Some(reason) = child.try_reap() else { return };
+        let (was_live, disconnected) = match member.state {
+            State::Down { .. } | State::Starting { .. } => (false, false),
+            State::Live { .. } => (true, false),
+            State::Ending { was_live, disconnected, .. } => (was_live, disconnected),
+        };
         let reason = match reason {
-            ExitReason::Signal(libc::SIGKILL) if member.disconnected => ExitReason::Disconnected,
+            ExitReason::Signal(libc::SIGKILL) if disconnected => ExitReason::Disconnected,
             reason => reason,
         };
         let death = Death { pid: child.pid, reason };
-        let started = matches!(member.state, State::Live { .. });
         tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
         // Whatever it told us: the table knows whether it held anything.
         let blamed = self.recover(slot, &death);
-        if !started {
+        if !was_live {
             let hint = "is shmpool::init() the first line of `main`?";
             return self.failed_to_start(
                 slot,
@@ -341,10 +377,7 @@ impl Members {
         }
         self.members[slot].state = State::Down { next: Instant::now() + wait };
         if self.n_in_vain > IN_VAIN_MAX + self.members.len() as u32 {
-            self.kill_all();
-            self.reap_all(super::REAP_WAIT);
-            let reason = format!("{} workers in a row ended without finishing a task", self.n_in_vain);
-            self.shared.break_down(reason);
+            self.give_up(format!("{} workers in a row ended without finishing a task", self.n_in_vain));
         }
     }
 }

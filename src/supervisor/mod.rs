@@ -1,8 +1,8 @@
 //! The parent's care for its children: one thread that spawns, watches, recovers and replaces.
 //!
 //! It is the only one to spawn, and lives as long as the pool: the parent-death signal of a worker fires when
-//! the *thread* that spawned it ends. It believes nothing but the kernel about life and death, and runs no
-//! user code.
+//! the *thread* that spawned it ends. It believes nothing but the kernel about life and death. It runs no
+//! user code but the program's subscriber of `tracing` events, which must not use the pool.
 
 mod members;
 mod shared;
@@ -33,13 +33,12 @@ pub(crate) fn supervise(shared: &Arc<Shared>) {
         watch(shared, &mut members);
     }));
     if watched.is_err() {
-        // A bug of ours. No worker may outlive it, and no caller may wait for ever.
-        members.kill_all();
-        members.reap_all(REAP_WAIT);
-        shared.break_down("its supervisor panicked".to_owned());
+        // A bug of ours, or of the program's own event subscriber. No worker may outlive it, and no caller
+        // may wait for ever.
+        members.give_up("its supervisor panicked".to_owned());
         return;
     }
-    members.end(GRACE, REAP_WAIT);
+    members.end(GRACE);
 }
 
 /// Until the pool stops.
@@ -54,15 +53,12 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
         match shared.stage() {
             Stage::Stopping => return,
             Stage::Running => {
-                if let Some(corrupt) = shared.take_corrupt() {
-                    members.start_over(&corrupt, REAP_WAIT);
+                if let Some(corrupt) = shared.corrupt() {
+                    members.start_over(&corrupt);
                 }
                 members.spawn_due(now);
             }
-            Stage::Broken => {
-                members.kill_all();
-                members.reap_all(REAP_WAIT);
-            }
+            Stage::Broken => {}
         }
         let until = match shared.stage() {
             Stage::Running => members.next_deadline().map_or(next_tick, |deadline| deadline.min(next_tick)),

@@ -86,7 +86,8 @@ impl Shared {
         Ok(Shared { arena, n_workers, parent, engine, changed, wakeup, start_wait })
     }
 
-    /// The lock. A panic under it leaves nothing half done that the next look at the table would not find.
+    /// The lock, poisoned or not: callers must get their arrays back. A job that a panic left half accounted
+    /// for does not pass for done (`Finished::conclude`).
     pub(crate) fn lock(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,8 +120,8 @@ impl Shared {
     pub(crate) fn stop(&self) {
         let mut engine = self.lock();
         engine.stage = Stage::Stopping;
-        // Release: a worker that sees it looks at nothing else.
-        self.parent.get().header.stop.store(1, Release);
+        // Relaxed: a worker that sees it looks at nothing else; the wake comes behind it.
+        self.parent.get().header.stop.store(1, Relaxed);
         self.announce(&engine, true);
         drop(engine);
         self.wake_supervisor();
@@ -132,19 +133,22 @@ impl Shared {
         self.wake_supervisor();
     }
 
-    pub(super) fn take_corrupt(&self) -> Option<Corrupt> {
-        self.lock().corrupt.take()
+    /// What is to be replaced; it stays so, and nobody believes the table, until [`Engine::end_corruption`].
+    pub(super) fn corrupt(&self) -> Option<Corrupt> {
+        self.lock().corrupt.clone()
     }
 
     /// No worker is left, and none will come: everybody gets an error from now on.
     pub(crate) fn break_down(&self, reason: String) {
-        tracing::error!(%reason, "the pool is broken");
         let mut engine = self.lock();
         if engine.stage == Stage::Running {
             engine.stage = Stage::Broken;
         }
-        engine.broken.get_or_insert(reason);
+        engine.broken.get_or_insert_with(|| reason.clone());
         self.wake_callers(&engine);
+        drop(engine);
+        // Last: the subscriber is the program's, and may panic.
+        tracing::error!(%reason, "the pool is broken");
     }
 
     /// Makes every caller look at the table again.
@@ -171,6 +175,11 @@ impl Engine {
 
     pub(crate) fn is_corrupt(&self) -> bool {
         self.corrupt.is_some()
+    }
+
+    /// A fresh segment stands.
+    pub(super) fn end_corruption(&mut self) {
+        self.corrupt = None;
     }
 }
 

@@ -38,8 +38,8 @@ impl Child {
         match pidfd_open(number, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Child { pid, pidfd }),
             Err(error) => {
-                // Nobody can watch it, so it must not live. Its number cannot be reused before we have waited
-                // for it.
+                // Nobody can watch it, so it must not live. Its number is its own until it is waited for,
+                // unless the host reaps everybody's children.
                 let mut child = child;
                 let _ = child.kill();
                 let _ = child.wait();
@@ -75,7 +75,7 @@ impl Child {
                 // descriptor is readable, how we cannot know.
                 Err(_) => {
                     let dead = super::socket::wait_readable(&self.pidfd, std::time::Duration::ZERO);
-                    return dead.unwrap_or(true).then_some(ExitReason::Unknown);
+                    return dead.unwrap_or(false).then_some(ExitReason::Unknown);
                 }
             }
         }
@@ -102,6 +102,11 @@ pub(crate) fn executable_id() -> io::Result<ExecutableId> {
 /// True on the thread that `main` runs on.
 pub(crate) fn is_main_thread() -> bool {
     rustix::thread::gettid() == rustix::process::getpid()
+}
+
+/// True if this process has one thread alone, or if nobody can tell.
+pub(crate) fn is_single_threaded() -> bool {
+    std::fs::read_dir("/proc/self/task").map_or(true, |threads| threads.count() <= 1)
 }
 
 /// CPUs that this process may use: its affinity, cut by the cgroup's quota.
@@ -151,7 +156,7 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
 pub(crate) fn reset_signals() {
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: `sigset_t` and `sigaction` are plain data that is filled before it is used; the handler does
-    // nothing, so it is safe at any moment; no other thread exists yet that could rely on the old actions.
+    // nothing, so it is safe at any moment; `enter_if_marked` has seen that there is no other thread yet.
     unsafe {
         let mut mask: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut mask);

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::job::{JobSpec, Lease, Policy, cut};
 use super::message::read_message;
-use crate::control::entry::Tag;
+use crate::control::entry::{State, Tag};
 use crate::control::parent::{JobSlot, ParentControl};
 use crate::control::worker::{WorkerControl, WorkerSlot};
 use crate::control::{EntryIndex, N_ENTRIES, N_JOBS};
 use crate::error::{Death, Deaths, ExitReason};
 use crate::ring::{Full, Ring};
-use crate::sync::{Relaxed, Release};
+use crate::sync::Relaxed;
 
 /// The worker-written segment holds what no honest worker writes; says what.
 #[derive(Debug, Clone)]
@@ -95,6 +95,8 @@ pub(crate) struct Mirror {
     /// Grows up to [`N_ENTRIES`] as entries are first used.
     entries: Vec<Entry>,
     free: Vec<u32>,
+    /// Where the head of each ring was when it was last looked at.
+    heads: Vec<u64>,
     /// Hints that found their ring full.
     overflow: Vec<VecDeque<u32>>,
     next_job_id: u64,
@@ -110,6 +112,7 @@ impl Mirror {
             jobs: (0..N_JOBS).map(|_| None).collect(),
             entries: Vec::new(),
             free: Vec::new(),
+            heads: vec![0; n_workers],
             overflow: vec![VecDeque::new(); n_workers],
             next_job_id: 1,
             n_finished: 0,
@@ -249,6 +252,7 @@ impl Mirror {
     /// Starts over with a fresh worker-written segment, after every worker has been reaped: what is not
     /// accounted for is offered again, or fails if it must not run twice.
     pub(crate) fn replace_workers_segment(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
+        self.heads.fill(0);
         for (ring, overflow) in control.parent.rings.iter().zip(&mut self.overflow) {
             overflow.clear();
             // Relaxed: no worker lives, and the next ones learn of it through their handshake.
@@ -257,12 +261,17 @@ impl Mirror {
         for index in 0..self.jobs.len() {
             let Some(job) = self.jobs[index].as_mut() else { continue };
             job.n_replaced += 1;
+            // The fresh segment counts from zero.
+            job.n_counted = job.outstanding.len() as u32;
             let outstanding = std::mem::take(&mut job.outstanding);
             for entry in outstanding {
                 let Entry { start, len, ring, .. } = self.entries[entry as usize];
                 self.release(control, entry);
                 let job = self.jobs[index].as_mut().expect("open");
                 job.n_counted -= 1;
+                if job.cancelled {
+                    continue;
+                }
                 if job.policy.faults_max > 1 {
                     job.backlog.push_back(Lease { ring, start, len });
                 } else {
@@ -283,8 +292,8 @@ impl Mirror {
         }
         job.cancelled = true;
         job.backlog.clear();
-        // Release: nothing travels with it but the word itself; workers poll it between tasks.
-        control.parent.jobs[index].cancel.store(1, Release);
+        // Relaxed: nothing travels with it but the word itself; workers poll it between tasks.
+        control.parent.jobs[index].cancel.store(1, Relaxed);
         self.withdraw(control, index, |_| true);
     }
 
@@ -304,20 +313,19 @@ impl Mirror {
         Ok(())
     }
 
-    /// Calls a lease corrupt whose owner sleeps: nobody runs it, so nobody would ever end it. To be called
-    /// when a job makes no progress; each worker has been woken since, and has said anew whether it sleeps.
-    pub(crate) fn check_owners(&self, control: Control<'_>, index: usize) -> Result<(), Corrupt> {
-        for &entry in &self.job(index).outstanding {
-            let state = control.workers.entries[entry as usize].state();
-            let owner = state.owner().slot;
-            // Relaxed: what counts is that it stays so.
-            let sleeps = |slot: &WorkerSlot| slot.parked.load(Relaxed) != 0;
-            let asleep = control.workers.slots.get(usize::from(owner)).is_some_and(sleeps);
-            if state.tag() == Some(Tag::Running) && asleep {
-                return Err(Corrupt(format!("entry {entry} is run by worker {owner}, which sleeps")));
-            }
-        }
-        Ok(())
+    /// Leases whose owner says that it sleeps, each with its state. An honest worker says so for some
+    /// instructions after a claim; one that stays here is run by nobody, and would never end.
+    pub(crate) fn sleepers(&self, control: Control<'_>, index: usize) -> Vec<(u32, State)> {
+        // Relaxed: what counts is that it stays so.
+        let sleeps = |slot: &WorkerSlot| slot.parked.load(Relaxed) != 0;
+        let outstanding = self.job(index).outstanding.iter();
+        let states = outstanding.map(|&entry| (entry, control.workers.entries[entry as usize].state()));
+        states
+            .filter(|(_, state)| state.tag() == Some(Tag::Running))
+            .filter(|(_, state)| {
+                control.workers.slots.get(usize::from(state.owner().slot)).is_some_and(sleeps)
+            })
+            .collect()
     }
 
     /// True if leases were offered since the last call: somebody has to be woken for them.
@@ -385,6 +393,7 @@ impl Mirror {
         let job = self.jobs[index].as_mut().expect("open");
         job.outstanding.retain(|&other| other != entry);
         job.n_counted -= 1;
+        job.set_wake_at(control, index);
         job.finish(start, next - start);
         let rest = if cursor.started { next + 1 } else { next };
         if !job.cancelled && rest < end {
@@ -422,6 +431,7 @@ impl Mirror {
             let job = self.jobs[index].as_mut().expect("open");
             if withdrawn {
                 job.n_counted -= 1;
+                job.set_wake_at(control, index);
             } else {
                 job.outstanding.push(entry);
             }
@@ -437,12 +447,7 @@ impl Mirror {
             job.backlog.pop_front();
             job.outstanding.push(entry);
             job.n_counted += 1;
-            // Whoever ends the last lease that is out wakes the waiter; or everybody, while leases wait for a
-            // free entry.
-            let wake_at = if job.backlog.is_empty() { job.n_counted } else { 1 };
-            // Relaxed: published by the state. Too late or too early is one look too many at the table, or
-            // one sleep, which is timed.
-            control.parent.jobs[index].wake_at.store(wake_at, Relaxed);
+            job.set_wake_at(control, index);
             let mirror = &mut self.entries[entry as usize];
             let seq = mirror.seq;
             *mirror = Entry { start: lease.start, len: lease.len, ring: lease.ring, seq, position: None };
@@ -462,6 +467,15 @@ impl Mirror {
     fn push(&mut self, control: Control<'_>, entry: u32) -> Result<(), Corrupt> {
         let ring = usize::from(self.entries[entry as usize].ring);
         let rings = Ring { parent: &control.parent.rings[ring], workers: &control.workers.heads[ring] };
+        // Relaxed: read again, with its order, by `try_push`; here it is only compared with itself.
+        let head = control.workers.heads[ring].head.load(Relaxed);
+        if head < self.heads[ring] {
+            return Err(Corrupt(format!(
+                "the head of ring {ring} went back from {} to {head}",
+                self.heads[ring]
+            )));
+        }
+        self.heads[ring] = head;
         // Relaxed: only the parent writes the tail.
         let position = control.parent.rings[ring].tail.0.load(Relaxed);
         match rings.try_push(EntryIndex(entry)) {
@@ -481,6 +495,7 @@ impl Mirror {
         for ring in 0..self.overflow.len() {
             for _ in 0..self.overflow[ring].len() {
                 let Some(entry) = self.overflow[ring].pop_front() else { break };
+                self.offered = true;
                 self.push(control, entry)?;
                 if self.entries[entry as usize].position.is_none() {
                     break; // still full
@@ -507,6 +522,15 @@ impl Mirror {
 }
 
 impl Job {
+    /// Whoever ends the last lease that is out wakes the waiter; or everybody, while leases wait for a free
+    /// entry.
+    fn set_wake_at(&self, control: Control<'_>, index: usize) {
+        let wake_at = if self.backlog.is_empty() { self.n_counted } else { 1 };
+        // Relaxed: published by the state of the next entry, if there is one. Too late or too early is one
+        // look too many at the table, or one sleep, which is timed.
+        control.parent.jobs[index].wake_at.store(wake_at, Relaxed);
+    }
+
     pub(crate) fn n_tasks(&self) -> u32 {
         self.n_tasks
     }

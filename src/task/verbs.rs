@@ -17,7 +17,9 @@ use super::kernel::{Invocation, Kernel, Outcome, Place};
 /// A closure without captures, made from nothing.
 ///
 /// # Safety
-/// `F` is zero-sized and somebody had a value of it: the verb that made the job took one, and `F: Copy`.
+/// `F` is zero-sized, and the verb that made the job was given a value of it. That the value may be copied
+/// into another process is what `Pool`'s documentation asks of kernels: a captured witness of something that
+/// `main` has done proves nothing here.
 #[inline(always)]
 unsafe fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
@@ -67,7 +69,9 @@ unsafe fn fill<L: Lanes>(lanes: L, range: Range<usize>, output: *mut L::Out, str
     let stream = stream
         && line * size_of::<L::Out>() == LINE_BYTES
         && (output as usize + range.start * size_of::<L::Out>()).is_multiple_of(LINE_BYTES);
-    let whole = range.start + (range.end - range.start) / line * line;
+    // Elements larger than a line gain nothing from registers, and 64 of them could be larger than the stack.
+    let n_whole = if size_of::<L::Out>() > LINE_BYTES { 0 } else { (range.end - range.start) / line };
+    let whole = range.start + n_whole * line;
     let mut i = range.start;
     // SAFETY: all indices are in `range`. `registers` is filled up to `line`, which is at most `LINE_MAX`,
     // before it is read.
@@ -511,7 +515,7 @@ pub(crate) struct ChainHeader {
     pub(crate) tile: [u64; 2],
     pub(crate) n_steps: u64,
     pub(crate) level: u64,
-    pub(crate) _padding: u64,
+    pub(crate) input_bytes: u64,
 }
 
 /// A step on its way to another process: the place of its table, and its parameters.
@@ -558,9 +562,18 @@ unsafe fn run_tile(call: &Invocation, task: u32) -> Outcome {
         .collect();
     let plan = Plan::new(&steps, header.shape.map(|n| n as usize), Some(header.tile.map(|n| n as usize)))
         .expect("the parent made the same plan");
+    // Users' kernels say themselves how many channels they make and how far they see, and nothing keeps them
+    // from saying something else here, where their statics are others.
+    assert!(
+        plan.input_bytes() as u64 == header.input_bytes
+            && plan.output_bytes() == call.output_bytes
+            && plan.n_tiles() == call.n_elements as u64,
+        "the kernel wants other images in its worker than where it was called: `channels`, `halo` and `border` must \
+         depend on the kernel's own value alone"
+    );
     let level = Level::from_number(header.level as u32).unwrap_or(Level::Baseline);
-    // SAFETY: the operands are images of the plan's shapes, the input is written by nobody, and the tile is
-    // leased to us.
+    // SAFETY: the operands are as large as the plan's images, as was just checked; the input is written by
+    // nobody, and the tile is leased to us.
     unsafe { plan.run(task.into(), call.inputs[0], call.output, &mut call.scratch.borrow_mut(), level) };
     Outcome::Done
 }

@@ -22,7 +22,7 @@ use crate::control::worker::WorkerControl;
 use crate::park::{self, Spin};
 use crate::ring::Ring;
 use crate::segment::Mapping;
-use crate::sync::{Acquire, Relaxed};
+use crate::sync::Relaxed;
 use crate::sys::futex;
 
 /// A worker that has attached.
@@ -64,8 +64,8 @@ impl Worker {
                 runner.run(&mut self, &claim);
                 continue;
             }
-            // Acquire: nothing depends on it; `stop` is looked at after every wake.
-            if self.parent.get().header.stop.load(Acquire) != 0 {
+            // Relaxed: nothing travels with it; it is looked at after every wake.
+            if self.parent.get().header.stop.load(Relaxed) != 0 {
                 return;
             }
             let wait = if idle { None } else { Some(IDLE) };

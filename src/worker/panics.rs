@@ -35,13 +35,16 @@ pub(crate) fn install_hook() {
 
 /// Runs `kernel`; a panic in it is the error.
 pub(crate) fn caught<T>(kernel: impl FnOnce() -> T) -> Result<T, Panic> {
-    CAUGHT.with(|caught| *caught.borrow_mut() = Some(Panic::default()));
+    // A kernel may itself run a pool without workers: what was there before is put back.
+    let outer = CAUGHT.with(|caught| caught.replace(Some(Panic::default())));
     // What the kernel was writing is behind raw pointers, and is called unfinished from now on.
     let result = panic::catch_unwind(AssertUnwindSafe(kernel));
-    let noted = CAUGHT.with(|caught| caught.borrow_mut().take()).unwrap_or_default();
+    let noted = CAUGHT.with(|caught| caught.replace(outer)).unwrap_or_default();
     result.map_err(|payload| {
-        // A payload whose own drop panics must not take the worker along.
-        let _ = panic::catch_unwind(AssertUnwindSafe(move || drop(payload)));
+        // A payload whose own drop panics must not take the worker along, nor the payload of that panic.
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+            std::mem::forget(payload);
+        }
         noted
     })
 }

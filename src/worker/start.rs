@@ -85,8 +85,14 @@ fn is_worker() -> bool {
 fn enter_if_marked(on_new_thread: bool) {
     let Some(marker) = marker() else { return };
     WORKER.store(true, Relaxed);
-    // SAFETY: first line of `main`, or before it: no other thread reads the environment. A program that a
-    // task starts must not take itself for a worker.
+    if !process::is_single_threaded() {
+        eprintln!(
+            "shmpool: threads were started before shmpool::init(), which must be the first line of `main`"
+        );
+        process::exit_now(EXIT_START);
+    }
+    // SAFETY: there is no other thread that could read the environment. A program that a task starts must not
+    // take itself for a worker.
     unsafe { std::env::remove_var(VARIABLE) };
     // Here, where this is the main thread: its name is the process's, and other threads inherit its signal
     // mask.
