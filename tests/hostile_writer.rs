@@ -145,7 +145,7 @@ fn a_scribbling_worker_neither_hangs_nor_crashes_its_parent() {
         match after {
             Ok(ys) => assert!(ys.iter().zip(&xs).all(|(&y, &x)| y == x * 3), "mode {mode}"),
             Err(error) => {
-                assert!(matches!(error.kind(), ErrorKind::PoolBroken { .. }), "mode {mode}: {error}")
+                assert!(matches!(error.kind(), ErrorKind::PoolBroken { .. }), "mode {mode}: {error}");
             }
         }
     }
