@@ -108,7 +108,7 @@ fn random_kills_run_no_task_of_an_update_twice() {
         let mut ys = pool.array_with(n, |i| i as u64).unwrap();
         let updated = pool.call().grain(1).update(&mut ys, |y| *y += 1_000_000);
         let done: Vec<Range<u64>> = match &updated {
-            Ok(()) => Vec::from([0..n as u64]),
+            Ok(()) => std::iter::once(0..n as u64).collect(),
             Err(error) => {
                 assert!(matches!(error.kind(), ErrorKind::WorkerDied { .. }), "job {job}: {error}");
                 error.report().unwrap().done.clone()

@@ -203,7 +203,7 @@ fn a_worker_killed_after_any_instruction_loses_nothing_and_does_nothing_twice() 
             traced.kill();
             result_of(&receiver, kept)
         });
-        let mut done = vec![0..3];
+        let mut done = Vec::from_iter(std::iter::once(0..3));
         if let Err(error) = updated {
             let is_death =
                 matches!(error.kind(), ErrorKind::WorkerDied { deaths, .. } if deaths.0[0].pid == pid);
