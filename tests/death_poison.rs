@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{mapping, pool_of, signal, wait_until, watchdog};
+use common::{is_stopped, mapping, pool_of, signal, wait_until, watchdog};
 use shmpool::{Array, Call, Error, ErrorKind, ExitReason};
 
 const N: usize = 100;
@@ -236,13 +236,7 @@ fn a_task_that_stops_itself_waits_for_somebody_to_decide() {
     };
     let pool = pool_of(2);
     let xs = pool.array_with(N, |i| i as u32).unwrap();
-    let stopped = || {
-        let is_stopped = |pid: &u32| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit(") ").next().is_some_and(|fields| fields.starts_with('T'))
-        };
-        pool.worker_pids().into_iter().find(is_stopped)
-    };
+    let stopped = || pool.worker_pids().into_iter().find(|&pid| is_stopped(pid));
     std::thread::scope(|scope| {
         let job = scope.spawn(|| pool.call().grain(1).retries(0).map(&xs, f).unwrap_err());
         wait_until("a worker has stopped", || stopped().is_some());

@@ -146,9 +146,9 @@ fn map_into_overwrites_everything_and_nothing_else() {
         check(&wanted, |pool, call| {
             let xs = pool.array_from(&xs)?;
             // Neighbours of the output, in both directions.
-            let before = pool.array_from(&vec![0xaa_u8; 64])?;
+            let before = pool.array_from(&[0xaa_u8; 64])?;
             let mut out = pool.array_from(&vec![u32::MAX; n])?;
-            let after = pool.array_from(&vec![0xbb_u8; 64])?;
+            let after = pool.array_from(&[0xbb_u8; 64])?;
             call.map_into(&xs, &mut out, |x| u32::from(x) * 3)?;
             assert!(before.iter().all(|&byte| byte == 0xaa) && after.iter().all(|&byte| byte == 0xbb));
             Ok(out)

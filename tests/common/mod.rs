@@ -67,6 +67,18 @@ pub(crate) fn has_ended(pid: u32) -> bool {
     }
 }
 
+/// True while a process is stopped by a signal.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|fields| fields.starts_with('T'))
+}
+
+/// Stops a process, and returns once it stands still.
+pub(crate) fn stop(pid: u32) {
+    signal(pid, libc::SIGSTOP);
+    wait_until("the process has stopped", || is_stopped(pid));
+}
+
 /// Compares bytes, so that -0.0 and NaN count too, and names the first element that differs.
 #[track_caller]
 pub(crate) fn assert_same_bits<T: Pod + std::fmt::Debug>(
