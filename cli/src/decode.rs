@@ -167,9 +167,9 @@ fn open(path: &Path) -> Result<File, Failure> {
     let kind = file.metadata().map_err(unreadable)?.file_type();
     match () {
         () if kind.is_file() => Ok(file),
-        () if kind.is_dir() => Err(bad("is a directory, not an image")),
-        () if kind.is_fifo() => Err(bad("is a pipe: an image is read from a file")),
-        () => Err(bad("is a device, not an image")),
+        () if kind.is_dir() => Err(bad("a directory, not an image")),
+        () if kind.is_fifo() => Err(bad("a pipe: an image is read from a file")),
+        () => Err(bad("a device, not an image")),
     }
 }
 
@@ -317,7 +317,7 @@ fn unreadable(error: io::Error) -> Failure {
 fn refused(error: ImageError) -> Failure {
     match error {
         ImageError::IoError(error) => unreadable(error),
-        ImageError::Limits(error) => Failure::new(Exit::Memory, error),
+        ImageError::Limits(_) => beyond_limits(),
         error => bad(error),
     }
 }
@@ -325,7 +325,12 @@ fn refused(error: ImageError) -> Failure {
 fn refused_tiff(error: tiff::TiffError) -> Failure {
     match error {
         tiff::TiffError::IoError(error) => unreadable(error),
-        tiff::TiffError::LimitsExceeded => Failure::new(Exit::Memory, error),
+        tiff::TiffError::LimitsExceeded => beyond_limits(),
         error => bad(error),
     }
+}
+
+fn beyond_limits() -> Failure {
+    let message = format!("its decoder needs more than {} MB beside the picture", WORK_BYTES_MAX >> 20);
+    Failure::new(Exit::Memory, message)
 }

@@ -140,7 +140,7 @@ fn unwritable(path: &Path, error: impl std::fmt::Display) -> Failure {
 fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, f64), E> {
     let started = Instant::now();
     let result = work()?;
-    Ok((result, started.elapsed().as_secs_f64() * 1e3))
+    Ok((result, started.elapsed().as_nanos() as f64 / 1e6))
 }
 
 fn summary(report: &Report<'_>) -> String {
