@@ -181,9 +181,8 @@ fn any(mut decoder: impl ImageDecoder + 'static) -> Result<Undecoded, Failure> {
 fn read_jpeg_header(mut reader: BufReader<File>) -> Result<Undecoded, Failure> {
     let outline = jpeg::outline(&mut reader).map_err(bad)?;
     reader.rewind().map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    reader.take(outline.n_bytes).read_to_end(&mut bytes).map_err(unreadable)?;
-    let mut undecoded = any(JpegDecoder::new(io::Cursor::new(bytes)).map_err(refused)?)?;
+    let reader = Rationed { reader, left: Rc::new(Cell::new(outline.n_bytes)) };
+    let mut undecoded = any(JpegDecoder::new(reader).map_err(refused)?)?;
     let header = &mut undecoded.header;
     if !jpeg::is_plausible(&outline, header.width, header.height) {
         let (Header { width, height, .. }, n_bytes) = (header, outline.n_bytes);
@@ -284,6 +283,13 @@ impl io::BufRead for Rationed {
     fn consume(&mut self, n_bytes: usize) {
         self.reader.consume(n_bytes);
         self.left.set(self.left.get() - n_bytes as u64);
+    }
+}
+
+/// A decoder asks for it that reads all there is and never seeks.
+impl Seek for Rationed {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.reader.seek(to)
     }
 }
 

@@ -246,7 +246,7 @@ fn limited(limit: &str, input: &Path, output: &Path) -> Ended {
     let script = format!("{limit}; exec \"$0\" \"$@\"");
     let mut command = Command::new("sh");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_shmpool"), "image"]);
-    start(command.arg(input).arg("-o").arg(output).args(["-w", "1", "blur"])).wait()
+    start(command.arg(input).arg("-o").arg(output).args(["-w", "1", "copy"])).wait()
 }
 
 #[test]
@@ -261,5 +261,19 @@ fn a_limit_is_an_error_that_names_it_not_a_signal() {
     for (limit, word) in [("ulimit -f 60000", "needs 48000000 bytes, but"), ("ulimit -v 150000", "but")] {
         assert_line(&limited(limit, &input, &output), 5, &[word]);
         assert_eq!(folder.names(), ["in.ppm"]);
+    }
+}
+
+#[test]
+fn a_picture_is_decoded_without_a_second_buffer() {
+    let folder = Folder::new("in-place");
+    let image =
+        image::RgbImage::from_fn(2400, 2400, |x, y| image::Rgb([x, y, x / 8 + y].map(|v| (v / 4) as u8)));
+    let image = DynamicImage::from(image);
+    for format in FORMATS {
+        let input = folder.write("in", encoded(&image, format));
+        // 17 MB of pixels; the limit on private memory is 12 MB, and the arena's is shared.
+        let ended = limited("ulimit -d 12000", &input, &folder.path("out.png"));
+        assert_eq!(ended.code, 0, "{format:?}: {ended:?}");
     }
 }
