@@ -206,7 +206,7 @@ impl Bench<'_> {
 impl Times {
     fn of(mut runs: Vec<Duration>) -> Self {
         runs.sort_unstable();
-        let ms = |run: Duration| run.as_secs_f64() * 1e3;
+        let ms = |run: Duration| run.as_nanos() as f64 / 1e6;
         Times {
             median_ms: ms(runs[runs.len() / 2]),
             least_ms: ms(runs[0]),
@@ -247,13 +247,13 @@ fn table(report: &Report) -> String {
             "{} workers beside one process, {}; medians (least to greatest)",
             report.n_workers, report.level
         ),
-        format!("{:<24}{:<26}{:<34}{:<34}{}", "", "", "workers", "one process", "speed"),
+        format!("{:<24}{:<30}{:<32}{:<32}{}", "", "", "workers", "one process", "speed"),
     ];
     for row in &report.rows {
         let one_process = row.one_process.as_ref().map_or("-".to_owned(), figures);
         let speedup = row.speedup.map_or("-".to_owned(), |speedup| format!("{speedup:.2}"));
         let workers = figures(&row.workers);
-        lines.push(format!("{:<24}{:<26}{workers:<34}{one_process:<34}{speedup}", row.name, row.size));
+        lines.push(format!("{:<24}{:<30}{workers:<32}{one_process:<32}{speedup}", row.name, row.size));
     }
     lines.join("\n")
 }

@@ -167,9 +167,9 @@ fn open(path: &Path) -> Result<File, Failure> {
     let kind = file.metadata().map_err(unreadable)?.file_type();
     match () {
         () if kind.is_file() => Ok(file),
-        () if kind.is_dir() => Err(bad("is a directory, not an image")),
-        () if kind.is_fifo() => Err(bad("is a pipe: an image is read from a file")),
-        () => Err(bad("is a device, not an image")),
+        () if kind.is_dir() => Err(bad("a directory, not an image")),
+        () if kind.is_fifo() => Err(bad("a pipe: an image is read from a file")),
+        () => Err(bad("a device, not an image")),
     }
 }
 
@@ -181,9 +181,8 @@ fn any(mut decoder: impl ImageDecoder + 'static) -> Result<Undecoded, Failure> {
 fn read_jpeg_header(mut reader: BufReader<File>) -> Result<Undecoded, Failure> {
     let outline = jpeg::outline(&mut reader).map_err(bad)?;
     reader.rewind().map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    reader.take(outline.n_bytes).read_to_end(&mut bytes).map_err(unreadable)?;
-    let mut undecoded = any(JpegDecoder::new(io::Cursor::new(bytes)).map_err(refused)?)?;
+    let reader = Rationed { reader, left: Rc::new(Cell::new(outline.n_bytes)) };
+    let mut undecoded = any(JpegDecoder::new(reader).map_err(refused)?)?;
     let header = &mut undecoded.header;
     if !jpeg::is_plausible(&outline, header.width, header.height) {
         let (Header { width, height, .. }, n_bytes) = (header, outline.n_bytes);
@@ -287,6 +286,13 @@ impl io::BufRead for Rationed {
     }
 }
 
+/// A decoder asks for it that reads all there is and never seeks.
+impl Seek for Rationed {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.reader.seek(to)
+    }
+}
+
 /// Runs a decoder; its panic is an error about the file.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let before = panic::take_hook();
@@ -317,7 +323,7 @@ fn unreadable(error: io::Error) -> Failure {
 fn refused(error: ImageError) -> Failure {
     match error {
         ImageError::IoError(error) => unreadable(error),
-        ImageError::Limits(error) => Failure::new(Exit::Memory, error),
+        ImageError::Limits(_) => beyond_limits(),
         error => bad(error),
     }
 }
@@ -325,7 +331,12 @@ fn refused(error: ImageError) -> Failure {
 fn refused_tiff(error: tiff::TiffError) -> Failure {
     match error {
         tiff::TiffError::IoError(error) => unreadable(error),
-        tiff::TiffError::LimitsExceeded => Failure::new(Exit::Memory, error),
+        tiff::TiffError::LimitsExceeded => beyond_limits(),
         error => bad(error),
     }
+}
+
+fn beyond_limits() -> Failure {
+    let message = format!("its decoder needs more than {} MB beside the picture", WORK_BYTES_MAX >> 20);
+    Failure::new(Exit::Memory, message)
 }

@@ -15,7 +15,8 @@ const CHUNK_BYTES: usize = 1 << 18;
 /// * `icc`: a colour profile, if the image has one that fits its channels
 /// * `written`: called with the number of rows written so far, after each
 ///
-/// Compressed for speed (fdeflate's own mode): about half as large again as the best, and many times as fast.
+/// Compressed for speed, by fdeflate. A photograph comes out as large as from zlib in a thirtieth of the time (the bundled one, blurred: 1.07 MB in 10 ms, zlib's
+/// default 1.07 MB in 380 ms); drawings and other things that repeat themselves come out many times larger than they could be.
 pub(crate) fn write_png(
     out: impl Write,
     [height, width, channels]: [usize; 3],

@@ -31,8 +31,9 @@ impl Unfinished {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         // What a link leads to is replaced, not the link.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if target.is_dir() {
-            return Err(Errno::ISDIR.into());
+        // Renaming over a device would replace it, for everybody.
+        if target.exists() && !target.is_file() {
+            return Err(io::Error::other("exists, and is not a file"));
         }
         let name = target.file_name().ok_or(Errno::ISDIR)?.to_string_lossy();
         let aside = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));

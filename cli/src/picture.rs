@@ -55,13 +55,13 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
     let (pool, start_ms) = timed(|| args.pool.start())?;
     show.wait("decoding");
     let (picture, decode_ms) = timed(|| undecoded.decode(&pool, input))?;
-    show.steps("running", n_tiles, (height * width) as u64);
+    show.steps("running", "tiles", n_tiles, (height * width) as u64);
     let (result, run_ms) = timed(|| apply(&pool, &chain, &picture.pixels, &show, input))?;
     drop(picture.pixels);
     let &[out_height, out_width, out_channels] = result.shape() else {
         unreachable!("pictures have three dimensions")
     };
-    show.steps("writing", out_height as u64, (out_height * out_width) as u64);
+    show.steps("writing", "rows", out_height as u64, (out_height * out_width) as u64);
     let icc = picture.icc.as_deref().filter(|profile| fits(profile, out_channels));
     let ((), encode_ms) = timed(|| {
         let out_shape = [out_height, out_width, out_channels];
@@ -140,7 +140,7 @@ fn unwritable(path: &Path, error: impl std::fmt::Display) -> Failure {
 fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, f64), E> {
     let started = Instant::now();
     let result = work()?;
-    Ok((result, started.elapsed().as_secs_f64() * 1e3))
+    Ok((result, started.elapsed().as_nanos() as f64 / 1e6))
 }
 
 fn summary(report: &Report<'_>) -> String {

@@ -1,10 +1,11 @@
 //! What people see while they wait, on stderr.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::args::When;
 
@@ -26,7 +27,7 @@ impl Show {
         };
         let target = if wanted {
             // Not `ProgressDrawTarget::stderr()`, which looks for a terminal of its own accord, whatever was asked for.
-            ProgressDrawTarget::term_like(Box::new(Term::stderr()))
+            ProgressDrawTarget::term_like(Box::new(Term::buffered_stderr()))
         } else {
             ProgressDrawTarget::hidden()
         };
@@ -41,18 +42,26 @@ impl Show {
         self.bar.enable_steady_tick(TURN);
     }
 
-    /// A phase of `n_steps` equal steps that together deal with `n_pixels`.
-    pub(crate) fn steps(&self, doing: &'static str, n_steps: u64, n_pixels: u64) {
+    /// A phase of `n_steps` equal `things` that together deal with `n_pixels`.
+    pub(crate) fn steps(&self, doing: &'static str, things: &str, n_steps: u64, n_pixels: u64) {
         self.bar.disable_steady_tick();
-        let rate = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let pace = move |state: &ProgressState, out: &mut dyn Write| {
+            // Nothing is known before the first step is done. A failure to write it is the terminal's affair.
             let pixels_per_step = n_pixels as f64 / state.len().unwrap_or(1).max(1) as f64;
-            // A terminal that cannot be written to is no reason to stop.
-            let _ = write!(out, "{:.1} MP/s", state.per_sec() * pixels_per_step / 1e6);
+            let _ = match state.pos() {
+                0 => Ok(()),
+                _ => write!(
+                    out,
+                    "{:>7.1} MP/s {:>4} left",
+                    state.per_sec() * pixels_per_step / 1e6,
+                    format!("{:#}", HumanDuration(state.eta()))
+                ),
+            };
         };
-        let line = "{msg} [{bar:30}] {percent:>3} %  {pos}/{len} ";
-        self.bar.set_style(
-            style(&format!("{line}  {{rate}}  {{eta}} left")).with_key("rate", rate).progress_chars("=> "),
-        );
+        let digits = n_steps.to_string().len(); // so that the line does not wobble
+        let line =
+            format!("{{msg}} [{{wide_bar}}] {{percent:>3}} %  {{pos:>{digits}}}/{{len}} {things}{{pace}}");
+        self.bar.set_style(style(&line).with_key("pace", pace).progress_chars("=> "));
         self.bar.set_length(n_steps);
         self.bar.set_position(0);
         self.bar.reset_eta();
