@@ -86,8 +86,8 @@ impl Undecoded {
     pub(crate) fn decode(self, pool: &Pool, path: &Path) -> Result<Picture, Failure> {
         let Undecoded { header, decoder } = self;
         let about = |error: shmpool::Error| Failure::from(error).about(path);
-        // Asked for and given back at once: whether the machine has what the decoder will take.
-        pool.zeros::<u8>(header.work_bytes).map_err(about)?;
+        // Never touched, and so free of charge: while it lives, the arena counts what the decoder takes as taken.
+        let reserve = pool.zeros::<u8>(header.work_bytes).map_err(about)?;
         let mut pixels = pool.zeros::<u8>(header.shape()).map_err(about)?;
         let buffer = pixels.as_bytes_mut();
         let decoded = guarded(AssertUnwindSafe(|| match decoder {
@@ -99,6 +99,7 @@ impl Undecoded {
             }
         }));
         decoded.map_err(|failure| failure.about(path))?;
+        drop(reserve);
         let pixels = orient::upright(pool, pixels, header.orientation).map_err(about)?;
         Ok(Picture { pixels, icc: header.icc })
     }

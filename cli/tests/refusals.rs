@@ -277,3 +277,24 @@ fn a_picture_is_decoded_without_a_second_buffer() {
         assert_eq!(ended.code, 0, "{format:?}: {ended:?}");
     }
 }
+
+#[test]
+fn what_a_decoder_takes_beside_the_picture_counts() {
+    let folder = Folder::new("progressive");
+    let plain = encoded(&picture(64, 64, 3), ImageFormat::Jpeg);
+    let frame = plain.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    // Called progressive, of 20,000 x 20,000 pixels, and with comments until it is large enough for so many.
+    let mut bytes = plain[..frame].to_vec();
+    for _ in 0..13 {
+        bytes.extend([0xff, 0xfe, 0xff, 0xff]);
+        bytes.extend([b' '; 0xffff - 2]);
+    }
+    let start = bytes.len();
+    bytes.extend(&plain[frame..]);
+    bytes[start + 1] = 0xc2;
+    bytes[start + 5..start + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
+    let input = folder.write("large.jpg", bytes);
+    // 3 GB are left: enough for the picture (1.2 GB) or for its coefficients (2.4 GB), not for both.
+    let ended = limited("ulimit -f 6000000", &input, &folder.path("out.png"));
+    assert_line(&ended, 5, &["array of u8 [20000, 20000, 3] needs 1200000000 bytes, but"]);
+}
