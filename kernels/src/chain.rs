@@ -47,6 +47,11 @@ impl<I: Sample, O: Sample> Chain<I, O> {
         Chain { steps: vec![Step::of::<I, K>(kernel)], types: PhantomData }
     }
 
+    /// The chain of steps that are known to read `I` first, make `O` last, and fit together in between.
+    pub(crate) fn from_steps(steps: Vec<Step>) -> Self {
+        Chain { steps, types: PhantomData }
+    }
+
     /// This chain and then `kernel`.
     #[must_use]
     pub fn then<K: TileKernel<O>>(self, kernel: K) -> Chain<I, K::Out> {

@@ -101,4 +101,60 @@ pub enum KernelError {
         /// The name that was looked up.
         found: String,
     },
+    /// A word names no stock kernel.
+    #[error("step {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), crate::stock::known_kernels())]
+    UnknownKernel {
+        /// The whole word.
+        word: String,
+        /// The part that should be a name.
+        name: String,
+        /// A name that is spelt nearly so.
+        nearest: Option<&'static str>,
+    },
+    /// A word gives a parameter that its kernel does not have.
+    #[error("step {word:?}: found parameter {name:?}, wanted {}", one_of(.known))]
+    UnknownParameter {
+        /// The whole word.
+        word: String,
+        /// What stands before the `=`.
+        name: String,
+        /// The kernel's parameters.
+        known: Vec<&'static str>,
+    },
+    /// A word gives a parameter more than once.
+    #[error("step {word:?}: parameter {parameter} is there more than once")]
+    RepeatedParameter {
+        /// The whole word.
+        word: String,
+        /// The parameter's name.
+        parameter: &'static str,
+    },
+    /// What should be a parameter has no value.
+    #[error("step {word:?}: found {found:?}, wanted PARAMETER=VALUE")]
+    NoValue {
+        /// The whole word.
+        word: String,
+        /// The part without an `=`.
+        found: String,
+    },
+    /// A parameter's value is no such value, or out of range.
+    #[error("step {word:?}: parameter {parameter}: found {found:?}, wanted {wanted}")]
+    Value {
+        /// The whole word.
+        word: String,
+        /// The parameter's name.
+        parameter: &'static str,
+        /// What stands after the `=`.
+        found: String,
+        /// The range, in words.
+        wanted: String,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
+}
+
+fn one_of(known: &[&str]) -> String {
+    if known.is_empty() { "none".to_owned() } else { known.join(" or ") }
 }

@@ -17,7 +17,7 @@ use std::{ops::Range, ptr};
 
 use crate::{
     Border, KernelError, Level, SampleType, Scratch, Step,
-    scratch::LINE_BYTES,
+    scratch::{Buffer, LINE_BYTES},
     step::{RawTile, RawWindow},
 };
 
@@ -193,60 +193,30 @@ impl Plan {
     /// If `index` is not below [`Plan::n_tiles`], or if a kernel panics.
     ///
     /// # Safety
-    /// 1. [P1] `src` is the first of [`Plan::input_bytes`] initialised bytes that nobody writes during the call.
-    /// 2. [P2] `dst` is the first of [`Plan::output_bytes`] initialised bytes, of which nobody else reads or writes
-    ///    those of this tile during the call. None of them is among the bytes of [P1].
-    /// 3. [P3] `src` and `dst` are aligned for the sample types of the source and the result.
+    /// 1. (P1) `src` is the first of [`Plan::input_bytes`] initialised bytes that nobody writes during the call.
+    /// 2. (P2) `dst` is the first of [`Plan::output_bytes`] initialised bytes, of which nobody else reads or writes
+    ///    those of this tile during the call. None of them is among the bytes of (P1).
+    /// 3. (P3) `src` and `dst` are aligned for the sample types of the source and the result.
     pub unsafe fn run(&self, index: u64, src: *const u8, dst: *mut u8, scratch: &mut Scratch, level: Level) {
         let tile = self.tile(index);
         let Scratch { bands: [even, odd], workspace } = scratch;
         let (mut here, mut next) = (even, odd);
         for (index, stage) in self.stages.iter().enumerate() {
             let made = self.grown(tile, stage.reach);
-            let band = Band::around(made, stage);
-            let from = if index == 0 && self.holds(&band) {
-                let offset = (band.y as usize * self.width + band.x as usize) * stage.input.bytes();
-                // SAFETY: the band lies inside the image, which `src` is the first byte of [P1].
-                let first = unsafe { src.add(offset) };
-                (first, self.width * stage.input.bytes())
-            } else {
-                let first = here.bytes(band.n_bytes()).as_mut_ptr();
-                if index == 0 {
-                    // SAFETY: `first` has room for the band, and `src` is a whole image of its pixels [P1].
-                    unsafe { self.fill_from_image(&band, stage, src, first) };
-                } else {
-                    // SAFETY: the step before wrote the part of the band that lies in the image: `made` of that
-                    // step is `made` of this one grown by this step's halo and cut.
-                    unsafe { self.fill_margins(&band, stage, first) };
-                }
-                (first.cast_const(), band.row_bytes)
-            };
-            let to = match self.stages.get(index + 1) {
+            // SAFETY: (P1); and the step before wrote into `here` what it made, which is this step's `made` grown by
+            // this step's halo and cut to the image: the part of the band that lies in the image.
+            let window = unsafe { self.window(index, made, src, here) };
+            let out = match self.stages.get(index + 1) {
+                Some(after) => self.part_of_band(made, stage, after, tile, next),
                 None => {
-                    let offset = (made.y * self.width + made.x) * stage.output.bytes();
-                    // SAFETY: `made` is the tile itself, since nothing comes after, and lies in the result [P2].
-                    let first = unsafe { dst.add(offset) };
-                    (first, self.width * stage.output.bytes())
-                }
-                Some(after) => {
-                    let band = Band::around(self.grown(tile, after.reach), after);
-                    let first = next.bytes(band.n_bytes()).as_mut_ptr();
-                    // SAFETY: `made` lies inside the band around what the next step makes: see above.
-                    let first = unsafe { first.add(band.offset(made.y, made.x)) };
-                    (first, band.row_bytes)
+                    let row_bytes = self.width * stage.output.bytes();
+                    // SAFETY: nothing comes after, so `made` is the tile itself, a part of the result (P2).
+                    let first = unsafe { dst.add(made.y * row_bytes + made.x * stage.output.bytes()) };
+                    stage.tile(first, row_bytes, made)
                 }
             };
-            let size = [made.height, made.width];
-            let window = RawWindow {
-                first: from.0,
-                row_bytes: from.1,
-                size,
-                channels: stage.input.channels,
-                halo: stage.halo,
-            };
-            let out = RawTile { first: to.0, row_bytes: to.1, size, channels: stage.output.channels };
-            // SAFETY: the window is the band: rows of the source, which nobody writes [P1], aligned by [P3], or rows
-            // of `here`, each on a cache line and filled just now. The tile is ours by [P2], or rows of `next`.
+            // SAFETY: the window is rows of the source, which nobody writes (P1), aligned by (P3), or rows of `here`,
+            // each on a cache line and filled just now. The tile is ours by (P2), or rows of `next`.
             unsafe { stage.step.run(&window, &out, workspace, level) };
             std::mem::swap(&mut here, &mut next);
         }
@@ -266,11 +236,52 @@ impl Plan {
         check_slice("source", src, self.input.sample, self.input_bytes())?;
         check_slice("output", dst, self.output.sample, self.output_bytes())?;
         for index in 0..self.n_tiles() {
-            // SAFETY: the slices have the plan's lengths and alignment, just checked [P1] [P3]; one is shared and
-            // one is borrowed for us alone, so they do not overlap and nobody else writes [P2].
+            // SAFETY: the slices have the plan's lengths and alignment, just checked (P1) (P3); one is shared and
+            // one is borrowed for us alone, so they do not overlap and nobody else writes (P2).
             unsafe { self.run(index, src.as_ptr(), dst.as_mut_ptr(), scratch, level) };
         }
         Ok(())
+    }
+
+    /// What step `index` reads to make `made`: the source itself where no border is needed, or else a band that is
+    /// complete then.
+    ///
+    /// # Safety
+    /// 1. `src` is the source of this plan (P1), for the first step.
+    /// 2. `buffer` holds the part of the band that lies in the image, for the others.
+    unsafe fn window(&self, index: usize, made: Rect, src: *const u8, buffer: &mut Buffer) -> RawWindow {
+        let stage = &self.stages[index];
+        let band = Band::around(made, stage);
+        if index == 0 && self.holds(&band) {
+            let row_bytes = self.width * stage.input.bytes();
+            let offset = band.y.cast_unsigned() * row_bytes + band.x.cast_unsigned() * stage.input.bytes();
+            // SAFETY: the band lies inside the image, whose first byte is `src`.
+            let first = unsafe { src.add(offset) };
+            return stage.window(first, row_bytes, made);
+        }
+        let first = buffer.bytes(band.n_bytes()).as_mut_ptr();
+        if index == 0 {
+            // SAFETY: `first` has room for the band, and `src` is a whole image of its pixels.
+            unsafe { self.fill_from_image(&band, stage, src, first) };
+        } else {
+            // SAFETY: `first` has room for the band, whose part in the image is there.
+            unsafe { self.fill_margins(&band, stage, first) };
+        }
+        stage.window(first, band.row_bytes, made)
+    }
+
+    /// Where `stage` leaves what it made: in the band that the step after it will read.
+    fn part_of_band(
+        &self,
+        made: Rect,
+        stage: &Stage,
+        after: &Stage,
+        tile: Rect,
+        buffer: &mut Buffer,
+    ) -> RawTile {
+        let band = Band::around(self.grown(tile, after.reach), after);
+        let inner = &mut buffer.bytes(band.n_bytes())[band.offset(made.y, made.x)..];
+        stage.tile(inner.as_mut_ptr(), band.row_bytes, made)
     }
 
     /// `rect` with `by` more pixels on every side, as far as the image goes.
@@ -387,6 +398,16 @@ impl Plan {
 }
 
 impl Stage {
+    fn window(&self, first: *const u8, row_bytes: usize, made: Rect) -> RawWindow {
+        let size = [made.height, made.width];
+        RawWindow { first, row_bytes, size, channels: self.input.channels, halo: self.halo }
+    }
+
+    fn tile(&self, first: *mut u8, row_bytes: usize, made: Rect) -> RawTile {
+        let size = [made.height, made.width];
+        RawTile { first, row_bytes, size, channels: self.output.channels }
+    }
+
     /// Writes the border's constant into every sample of `n` pixels.
     ///
     /// # Safety

@@ -16,7 +16,7 @@ pub const PARAMETER_BYTES_MAX: usize = 64;
 /// Every table is a constant of the executable. So its address means the same in every process that runs the same
 /// file, once the place where the file was mapped is taken off.
 pub struct StepTable {
-    type_name: &'static str,
+    type_name: fn() -> &'static str,
     input: SampleType,
     output: SampleType,
     parameter_bytes: usize,
@@ -54,7 +54,7 @@ impl Step {
     pub unsafe fn from_parts(table: &'static StepTable, parameters: &[u8]) -> Result<Step, KernelError> {
         if parameters.len() != table.parameter_bytes {
             return Err(KernelError::ParameterBytes {
-                kernel: table.type_name,
+                kernel: (table.type_name)(),
                 found: parameters.len(),
                 wanted: table.parameter_bytes,
             });
@@ -123,7 +123,7 @@ impl Step {
     /// Runs the kernel on one tile.
     ///
     /// # Safety
-    /// `src` and `dst` meet [V1] to [V3] of [`Window::from_raw`] and [T1] to [T3] of [`Tile::from_raw`], for the
+    /// `src` and `dst` meet (V1) to (V3) of [`Window::from_raw`] and (T1) to (T3) of [`Tile::from_raw`], for the
     /// sample types of this step, until the call returns.
     pub(crate) unsafe fn run(&self, src: &RawWindow, dst: &RawTile, workspace: &mut Workspace, level: Level) {
         // SAFETY: the table was made for the types that the caller checked its memory against.
@@ -188,7 +188,7 @@ impl Parameters {
 fn table_of<I: Sample, K: TileKernel<I>>() -> &'static StepTable {
     const {
         &StepTable {
-            type_name: "step",
+            type_name: std::any::type_name::<K>,
             input: I::TYPE,
             output: <K::Out as Sample>::TYPE,
             parameter_bytes: size_of::<K>(),
@@ -211,9 +211,9 @@ unsafe fn run_erased<I: Sample, K: TileKernel<I>>(
     workspace: &mut Workspace,
     level: Level,
 ) {
-    // SAFETY: the caller promises [V1] to [V3] for samples of this table's input type, which is `I`.
+    // SAFETY: the caller promises (V1) to (V3) for samples of this table's input type, which is `I`.
     let src = unsafe { Window::from_raw(src.first.cast(), src.row_bytes, src.size, src.channels, src.halo) };
-    // SAFETY: the caller promises [T1] to [T3] for samples of this table's output type, which is `K::Out`.
+    // SAFETY: the caller promises (T1) to (T3) for samples of this table's output type, which is `K::Out`.
     let mut dst = unsafe { Tile::from_raw(dst.first.cast(), dst.row_bytes, dst.size, dst.channels) };
     level.run(RunTile { kernel: parameters.kernel::<K>(), src: &src, dst: &mut dst, workspace });
 }

@@ -46,17 +46,17 @@ impl<'a, I: Sample> Window<'a, I> {
             return Err(KernelError::Samples { what: "source", found: samples.len(), wanted });
         }
         let row_bytes = (width + 2 * halo) * channels * size_of::<I>();
-        // SAFETY: [V1] to [V3] hold for the slice, whose length was just compared, and it is borrowed for 'a.
+        // SAFETY: (V1) to (V3) hold for the slice, whose length was just compared, and it is borrowed for 'a.
         Ok(unsafe { Window::from_raw(samples.as_ptr(), row_bytes, tile, channels, halo) })
     }
 
     /// A window over memory that somebody else vouches for.
     ///
     /// # Safety
-    /// 1. [V1] From `first`, `height + 2 * halo` rows lie `row_bytes` apart, each with `(width + 2 * halo) * channels`
+    /// 1. (V1) From `first`, `height + 2 * halo` rows lie `row_bytes` apart, each with `(width + 2 * halo) * channels`
     ///    initialised samples, all in one allocation or mapping.
-    /// 2. [V2] `first` is aligned for `I` and `row_bytes` is a multiple of its size.
-    /// 3. [V3] Nobody writes these samples during 'a.
+    /// 2. (V2) `first` is aligned for `I` and `row_bytes` is a multiple of its size.
+    /// 3. (V3) Nobody writes these samples during 'a.
     pub(crate) unsafe fn from_raw(
         first: *const I,
         row_bytes: usize,
@@ -98,7 +98,7 @@ impl<'a, I: Sample> Window<'a, I> {
     #[inline(always)]
     pub fn row(&self, index: usize) -> &'a [I] {
         assert!(index < self.height + 2 * self.halo, "window row out of range");
-        // SAFETY: the row is one of those in [V1], aligned by [V2], unchanged during 'a by [V3].
+        // SAFETY: the row is one of those in (V1), aligned by (V2), unchanged during 'a by (V3).
         unsafe {
             let first = self.first.byte_add(index * self.row_bytes);
             slice::from_raw_parts(first, (self.width + 2 * self.halo) * self.channels)
@@ -138,17 +138,17 @@ impl<'a, O: Sample> Tile<'a, O> {
             return Err(KernelError::Samples { what: "output", found: samples.len(), wanted });
         }
         let row_bytes = size[1] * channels * size_of::<O>();
-        // SAFETY: [T1] to [T3] hold for the slice, whose length was just compared, and it is borrowed for 'a.
+        // SAFETY: (T1) to (T3) hold for the slice, whose length was just compared, and it is borrowed for 'a.
         Ok(unsafe { Tile::from_raw(samples.as_mut_ptr(), row_bytes, size, channels) })
     }
 
     /// A tile over memory that somebody else vouches for.
     ///
     /// # Safety
-    /// 1. [T1] From `first`, `height` rows lie `row_bytes` apart, each with `width * channels` initialised samples,
+    /// 1. (T1) From `first`, `height` rows lie `row_bytes` apart, each with `width * channels` initialised samples,
     ///    all in one allocation or mapping, no two overlapping.
-    /// 2. [T2] `first` is aligned for `O` and `row_bytes` is a multiple of its size.
-    /// 3. [T3] Nobody else reads or writes these samples during 'a. What lies between the rows is not ours.
+    /// 2. (T2) `first` is aligned for `O` and `row_bytes` is a multiple of its size.
+    /// 3. (T3) Nobody else reads or writes these samples during 'a. What lies between the rows is not ours.
     pub(crate) unsafe fn from_raw(
         first: *mut O,
         row_bytes: usize,
@@ -183,7 +183,7 @@ impl<'a, O: Sample> Tile<'a, O> {
     #[inline(always)]
     pub fn row_mut(&mut self, index: usize) -> &mut [O] {
         assert!(index < self.height, "tile row out of range");
-        // SAFETY: the row is one of those in [T1], aligned by [T2], and ours alone by [T3] while `self` is borrowed.
+        // SAFETY: the row is one of those in (T1), aligned by (T2), and ours alone by (T3) while `self` is borrowed.
         unsafe {
             let first = self.first.byte_add(index * self.row_bytes);
             slice::from_raw_parts_mut(first, self.width * self.channels)

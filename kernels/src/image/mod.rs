@@ -5,7 +5,7 @@ mod gray;
 mod identity;
 mod sobel;
 
-pub use gaussian::{Gaussian, SIGMA_MAX};
+pub use gaussian::{Blur, Gaussian, SIGMA_MAX};
 pub use gray::{Gray, Luma};
 pub use identity::Identity;
 pub use sobel::{Gradient, Sobel};
