@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Exit codes, for the end of every long help text. `README.md` has the same table, and `tests/help.rs` compares them.
+/// Exit codes, for the end of every long help text. `README.md` has the same table, and `tests/face.rs` compares them.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
