@@ -1,4 +1,7 @@
 //! A gaussian of standard deviation 2 over 48 megapixels of RGB, beside OpenCV.
+//!
+//! The answer is held against the exact sum, rounded: no sample more than 1 off, nine in ten equal. OpenCV's own
+//! fixed point lies up to 0.77 from it, so that a few of its samples in a million differ from ours by 2.
 
 use shmpool::kernels::Gaussian;
 
@@ -36,34 +39,31 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let found = bench.pool.apply(&gaussian, &image)?;
     rival.time("blur")?;
     let mut wanted = vec![0; found.len()];
+    rival.fetch("exact", &mut wanted)?;
+    let off_exact = differences(&found, &wanted);
     rival.fetch("result", &mut wanted)?;
-    let equal = agreement(&found, &wanted)?;
+    let off_rival = differences(&found, &wanted);
     drop((found, wanted));
+    let words =
+        format!("samples off by 0, 1, more: {off_exact:?} from the exact sum, {off_rival:?} from OpenCV");
+    let n_enough = image.len() * 9 / 10;
+    if off_exact[0] < n_enough || off_exact[2] > 0 || off_rival[0] < n_enough {
+        return Err(format!("gaussian: {words}").into());
+    }
 
     let field = vec![
         Contestant::new("pool.apply(&Gaussian)", || try_time(|| Ok(bench.pool.apply(&gaussian, &image)?))),
         Contestant::new(version, || rival.time("blur")).wanted(Wanted::Ratio(0.5)),
     ];
     let row = Row::race(name, bench.options.rounds, field)?;
-    Ok(vec![row.with_note(format!("samples equal: {:.2} %, the others differ by 1", 100.0 * equal))])
+    Ok(vec![row.with_note(words)])
 }
 
-/// The part of the samples that are equal.
-///
-/// # Errors
-/// If any sample differs by more than 1, or fewer than 90 % are equal.
-fn agreement(found: &[u8], wanted: &[u8]) -> Result<f64> {
-    let mut n_equal = 0_usize;
-    for (i, (&found, &wanted)) in found.iter().zip(wanted).enumerate() {
-        match found.abs_diff(wanted) {
-            0 => n_equal += 1,
-            1 => {}
-            _ => return Err(format!("gaussian: sample {i} is {found}, OpenCV says {wanted}").into()),
-        }
+/// How many samples are equal, differ by 1, and differ by more.
+fn differences(found: &[u8], wanted: &[u8]) -> [usize; 3] {
+    let mut counts = [0; 3];
+    for (found, wanted) in found.iter().zip(wanted) {
+        counts[usize::from(found.abs_diff(*wanted)).min(2)] += 1;
     }
-    let equal = n_equal as f64 / found.len() as f64;
-    if equal < 0.9 {
-        return Err(format!("gaussian: {:.2} % of the samples are OpenCV's", 100.0 * equal).into());
-    }
-    Ok(equal)
+    counts
 }
