@@ -184,6 +184,32 @@ pub(crate) fn release_heap() {
     }
 }
 
+/// Gives the pages of this thread's stack that lie below the caller back to the system: a kernel may have gone deep.
+pub(crate) fn release_stack() {
+    /// Left alone below our own frame: the red zone, and the frames of the calls to come.
+    const MARGIN: usize = 16 << 10;
+    let mut here = 0_u8;
+    let top = (&raw mut here as usize).saturating_sub(MARGIN) & !(rustix::param::page_size() - 1);
+    let (mut low, mut len, mut guard) = (std::ptr::null_mut(), 0, 0);
+    // SAFETY: all-zero is a place for attributes, which `pthread_getattr_np` fills for the running thread and
+    // `pthread_attr_destroy` ends. Nothing lives between the stack's low end and `top`: frames are above it, and the
+    // margin covers what the calls below push. The C library cuts the range where another mapping begins; parts of it
+    // that the stack has not grown into are an error that does not matter.
+    unsafe {
+        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+        if libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes) != 0 {
+            return;
+        }
+        let known = libc::pthread_attr_getstack(&raw const attributes, &raw mut low, &raw mut len) == 0
+            && libc::pthread_attr_getguardsize(&raw const attributes, &raw mut guard) == 0;
+        libc::pthread_attr_destroy(&raw mut attributes);
+        let bottom = low as usize + guard;
+        if known && (bottom..low as usize + len).contains(&top) {
+            libc::madvise(bottom as *mut libc::c_void, top - bottom, libc::MADV_DONTNEED);
+        }
+    }
+}
+
 /// Ends this process at once: no destructors, no atexit handlers, no flushing of what a forked parent had
 /// buffered.
 pub(crate) fn exit_now(code: i32) -> ! {

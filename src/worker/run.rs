@@ -36,6 +36,7 @@ impl Runner {
     pub(super) fn release_memory(&mut self) {
         self.invocation.scratch.get_mut().release();
         process::release_heap();
+        process::release_stack();
     }
 
     /// Runs a lease from its cursor to its end, to its first failure, or until its job is cancelled.
