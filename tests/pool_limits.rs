@@ -201,6 +201,8 @@ fn a_worker_that_cannot_be_replaced_for_a_while_is_not_missed() {
             let xs = pool.array_with(1000, |i| i as u32).unwrap();
             let mut ys = pool.zeros::<u32>(1000).unwrap();
             limit(Resource::Nofile, 4);
+            // Past the supervisor's next look around, which begins under the new limit.
+            std::thread::sleep(Duration::from_millis(1500));
             common::signal(pids[0], libc::SIGKILL);
             common::wait_until("it is gone", || pool.worker_pids() == pids[1..]);
             // Long enough for more attempts than a pool without any live worker would make.

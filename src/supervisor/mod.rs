@@ -15,11 +15,14 @@ use std::time::{Duration, Instant};
 
 use members::Members;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use crate::sys::clock;
 
 /// How often the supervisor looks around when nothing happens: the arena gives old pages back.
 const TICK: Duration = Duration::from_secs(1);
+/// How often descriptors are looked at one by one, where the kernel will not wait for all.
+const ONE_BY_ONE: Duration = Duration::from_millis(10);
 /// How long an idle worker has to end by itself when the pool ends.
 const GRACE: Duration = Duration::from_millis(250);
 /// How long a killed worker may take to be gone. Only a task stuck in the kernel takes longer; it is left to
@@ -89,7 +92,15 @@ fn wait(shared: &Shared, members: &Members, wait: Duration) -> Vec<Ready> {
         }
     }
     // An interrupted wait is one more look around.
-    let _ = poll(&mut fds, Some(&clock::timespec(wait)));
+    if poll(&mut fds, Some(&clock::timespec(wait))) == Err(Errno::INVAL) {
+        // More descriptors than RLIMIT_NOFILE now allows to wait for at once: they were opened before it was lowered.
+        for fd in &mut fds {
+            let _ = poll(std::slice::from_mut(fd), Some(&clock::timespec(Duration::ZERO)));
+        }
+        if fds.iter().all(|fd| fd.revents().is_empty()) {
+            std::thread::sleep(wait.min(ONE_BY_ONE));
+        }
+    }
     let mut events = fds[1..].iter().map(|fd| !fd.revents().is_empty());
     let mut next = || events.next().unwrap_or(false);
     members
