@@ -86,7 +86,8 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Calls `report` in the calling thread now and then, some ten times a second, while the job runs.
+    /// Calls `report` in the calling thread now and then, some ten times a second, while the job runs. It must not call
+    /// verbs of this pool: each call under way holds one of the pool's 64 job slots meanwhile.
     pub fn progress(mut self, report: &'a dyn Fn(Progress)) -> Self {
         self.report = Some(report);
         self

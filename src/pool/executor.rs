@@ -46,10 +46,10 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
         let changed = || (park::counted(progress) != seen).then_some(());
         if wait.spin.until(changed).is_none() {
             futex::wait(&progress.completed, seen, futex::ANY, Some(wait.tick));
-            // However often it was woken: a worker could wake it all the time.
-            if wait.looked.elapsed() >= wait.tick {
-                wait.look_around(shared, index);
-            }
+        }
+        // However often it was woken: a worker could wake it all the time.
+        if wait.looked.elapsed() >= wait.tick {
+            wait.look_around(shared, index);
         }
         if let Some(report) = report {
             wait.report(shared, index, report);

@@ -238,10 +238,7 @@ impl Members {
             }
             Err(reason) => {
                 tracing::warn!(slot, %reason, "worker could not be spawned");
-                // Descriptors, say, may be scarce for a while: no reason to give up as long as others work.
-                let others_live =
-                    self.members.iter().any(|member| matches!(member.state, State::Live { .. }));
-                self.failed_to_start(slot, reason, !others_live);
+                self.failed_to_start(slot, reason);
             }
         }
     }
@@ -314,11 +311,8 @@ impl Members {
         let blamed = self.recover(slot, &death);
         if !was_live {
             let hint = "is shmpool::init() the first line of `main`?";
-            return self.failed_to_start(
-                slot,
-                format!("it ended with {} before it attached; {hint}", death.reason),
-                true,
-            );
+            return self
+                .failed_to_start(slot, format!("it ended with {} before it attached; {hint}", death.reason));
         }
         let own_fault = !matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM));
         self.plan(slot, own_fault && !blamed, death.reason == ExitReason::Signal(libc::SIGTERM));
@@ -332,12 +326,15 @@ impl Members {
         engine.status[slot] = Default::default();
         // Relaxed: nobody sleeps under this name any more; a hint.
         engine.workers.get().slots[slot].parked.store(0, Relaxed);
-        let (mirror, control) = engine.split(shared.parent.get());
-        let blamed = match mirror.recover(control, slot as u16, death) {
-            Ok(blamed) => blamed.is_some(),
-            Err(corrupt) => {
-                shared.report_corrupt(&mut engine, corrupt);
-                false
+        // A table that is known to be corrupt is not believed; what it held is offered again with the fresh one.
+        let blamed = !engine.is_corrupt() && {
+            let (mirror, control) = engine.split(shared.parent.get());
+            match mirror.recover(control, slot as u16, death) {
+                Ok(blamed) => blamed.is_some(),
+                Err(corrupt) => {
+                    shared.report_corrupt(&mut engine, corrupt);
+                    false
+                }
             }
         };
         // It may have been woken for a hint that it never took: another one has to look.
@@ -346,10 +343,12 @@ impl Members {
         blamed
     }
 
-    fn failed_to_start(&mut self, slot: usize, reason: String, in_vain: bool) {
+    /// Memory, processes or descriptors may be scarce for a while: no reason to give up as long as others work.
+    fn failed_to_start(&mut self, slot: usize, reason: String) {
         self.note_start_failure(slot, reason);
         self.shared.lock().status[slot] = Default::default();
-        self.plan(slot, in_vain, !in_vain);
+        let others_live = self.members.iter().any(|member| matches!(member.state, State::Live { .. }));
+        self.plan(slot, !others_live, others_live);
     }
 
     fn note_start_failure(&mut self, slot: usize, reason: String) {
@@ -395,10 +394,16 @@ fn start(
     let data_bytes = shared.arena.segment().size_bytes() as u64;
     let welcome = Welcome::new(slot as u16, incarnation, executable, probe().0, data_bytes);
     let fds = [shared.parent.fd(), workers.fd(), shared.arena.segment().as_fd()];
-    // Before the spawn, so that the worker finds it when it looks.
-    socket::send(&ours, bytemuck::bytes_of(&welcome), &fds).map_err(|error| format!("welcome: {error}"))?;
     let marker = format!("{} {slot}", std::process::id());
     let child = Child::spawn(&format!("shmpool-w{slot}"), (VARIABLE, OsStr::new(&marker)), theirs)
         .map_err(|error| format!("spawning /proc/self/exe: {error}"))?;
+    // After the spawn: a child that could not be watched must not have touched anything, and it cannot before this.
+    if let Err(error) = socket::send(&ours, bytemuck::bytes_of(&welcome), &fds) {
+        child.kill();
+        while child.try_reap().is_none() {
+            let _ = socket::wait_readable(child.pidfd(), REAP_WAIT);
+        }
+        return Err(format!("welcome: {error}"));
+    }
     Ok((child, ours))
 }

@@ -15,7 +15,7 @@ use crate::sync::Acquire;
 use crate::sys::{process, socket};
 use crate::task::kernel::probe;
 
-/// How long a worker waits for its parent's first word. The parent sends it before or right after the spawn.
+/// How long a worker waits for its parent's first word. The parent sends it right after the spawn.
 const WELCOME_WAIT: Duration = Duration::from_secs(30);
 
 impl Worker {

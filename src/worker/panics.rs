@@ -51,13 +51,15 @@ pub(crate) fn caught<T>(kernel: impl FnOnce() -> T) -> Result<T, Panic> {
 
 /// Writes a panic down if this thread runs a kernel.
 fn note(info: &PanicHookInfo<'_>) -> bool {
-    CAUGHT.with(|caught| {
+    // `try_with`: a thread may panic when its locals are gone.
+    let noted = CAUGHT.try_with(|caught| {
         let Ok(mut caught) = caught.try_borrow_mut() else { return false };
         let Some(panic) = caught.as_mut() else { return false };
         panic.message = message(info.payload());
         panic.location = info.location().map_or_else(String::new, ToString::to_string);
         true
-    })
+    });
+    noted.unwrap_or(false)
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
