@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::Range;
 use std::process;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -54,11 +54,27 @@ struct Inner {
     kept_age: Duration,
     huge_pages: HugePages,
     state: Mutex<State>,
+    /// A range that was withdrawn is in the books again.
+    returned: Condvar,
 }
+
+/// How long an allocation waits for a range that is being given back: it takes some 50 ms a GiB.
+const RETURN_WAIT: Duration = Duration::from_secs(10);
 
 struct State {
     books: Books,
     budget: Budget,
+    /// Ranges that were withdrawn from the books and are being given back to the system.
+    n_returning: usize,
+}
+
+impl State {
+    /// Withdraws what is overdue, for [`Arena::give_back`].
+    fn take_overdue(&mut self, second: Option<u64>, bytes_max: usize) -> Vec<Range<usize>> {
+        let overdue = self.books.take_overdue(second, bytes_max);
+        self.n_returning += overdue.len();
+        overdue
+    }
 }
 
 /// Whether an arena has huge pages (2 MiB), which make the first touch of large arrays up to 15 times
@@ -171,6 +187,7 @@ impl ArenaBuilder {
         let state = State {
             books: Books::new(capacity, page),
             budget: Budget::new(self.limits.unwrap_or_else(system_limits)),
+            n_returning: 0,
         };
         Ok(Arena {
             inner: Arc::new(Inner {
@@ -181,6 +198,7 @@ impl ArenaBuilder {
                 kept_age: self.kept_age.unwrap_or(Duration::from_secs(10)),
                 huge_pages,
                 state: Mutex::new(state),
+                returned: Condvar::new(),
             }),
         })
     }
@@ -266,7 +284,7 @@ impl Arena {
         if self.check_owner().is_err() {
             return 0;
         }
-        let overdue = self.state().books.take_overdue(Some(u64::MAX), 0);
+        let overdue = self.state().take_overdue(Some(u64::MAX), 0);
         self.give_back(overdue)
     }
 
@@ -284,7 +302,7 @@ impl Arena {
         let short = state.budget.headroom().is_ok_and(|headroom| headroom.bytes == 0);
         let old =
             if short { Some(u64::MAX) } else { self.second(now).checked_sub(self.inner.kept_age.as_secs()) };
-        let overdue = state.books.take_overdue(old, self.inner.kept_bytes_max);
+        let overdue = state.take_overdue(old, self.inner.kept_bytes_max);
         drop(state);
         self.give_back(overdue);
     }
@@ -315,12 +333,22 @@ impl Arena {
         len_bytes: usize,
         what: &dyn fmt::Display,
     ) -> Result<std::result::Result<Place, Headroom>> {
-        let mut guard = self.state();
-        let State { books, budget } = &mut *guard;
-        let Some(place) = books.plan(len_bytes) else {
-            let left = Headroom { bytes: books.longest_free() as u64, limit: "the arena's capacity" };
-            return Err(budget::too_large(what, len_bytes as u64, left));
+        let (mut guard, mut waited) = (self.state(), false);
+        let place = loop {
+            if let Some(place) = guard.books.plan(len_bytes) {
+                break place;
+            }
+            if guard.n_returning == 0 || waited {
+                let left =
+                    Headroom { bytes: guard.books.longest_free() as u64, limit: "the arena's capacity" };
+                return Err(budget::too_large(what, len_bytes as u64, left));
+            }
+            // Somebody is giving back what may be just the room that is missing.
+            let returned = self.inner.returned.wait_timeout(guard, RETURN_WAIT);
+            let (again, timeout) = returned.unwrap_or_else(PoisonError::into_inner);
+            (guard, waited) = (again, timeout.timed_out());
         };
+        let State { books, budget, .. } = &mut *guard;
         let untouched = || {
             let promised = (books.allocated_bytes() + books.kept_bytes()) as u64;
             Ok(promised.saturating_sub(self.segment().resident_bytes()?))
@@ -348,7 +376,7 @@ impl Arena {
         }
         let mut state = self.state();
         state.books.free(range, self.second(Instant::now()));
-        let overdue = state.books.take_overdue(None, self.inner.kept_bytes_max);
+        let overdue = state.take_overdue(None, self.inner.kept_bytes_max);
         drop(state);
         self.give_back(overdue);
     }
@@ -360,13 +388,17 @@ impl Arena {
         let before = if ranges.is_empty() { 0 } else { resident_bytes() };
         for range in &ranges {
             let punched = self.segment().punch(range.clone());
-            let books = &mut self.state().books;
-            match punched {
-                Ok(()) => books.put_back(range.clone()),
-                Err(error) => {
-                    tracing::warn!(%error, "pages stay resident");
-                    books.keep(range.clone(), self.second(Instant::now()));
-                }
+            let mut state = self.state();
+            match &punched {
+                Ok(()) => state.books.put_back(range.clone()),
+                Err(_) => state.books.keep(range.clone(), self.second(Instant::now())),
+            }
+            state.n_returning -= 1;
+            drop(state);
+            self.inner.returned.notify_all();
+            if let Err(error) = punched {
+                // Without the lock: the subscriber is the program's.
+                tracing::warn!(%error, "pages stay resident");
             }
         }
         if ranges.is_empty() { 0 } else { before.saturating_sub(resident_bytes()) }
@@ -652,6 +684,25 @@ mod tests {
     fn arenas_are_told_apart() {
         let (one, other) = (small_arena(), small_arena());
         assert!(one.same(&one.clone()) && !one.same(&other));
+    }
+
+    #[test]
+    fn what_is_being_given_back_is_waited_for() {
+        let arena = Arena::builder().capacity(64 * MIB).create().unwrap();
+        std::thread::scope(|scope| {
+            let (stop, stopped) = std::sync::mpsc::channel::<()>();
+            let trimmed = &arena;
+            scope.spawn(move || {
+                while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                    trimmed.trim();
+                }
+            });
+            for _ in 0..30 {
+                let mut array = arena.zeros::<u8>(40 * MIB).unwrap();
+                array[..MIB].fill(1);
+            }
+            drop(stop);
+        });
     }
 
     #[test]
