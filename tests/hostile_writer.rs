@@ -200,6 +200,49 @@ fn a_worker_that_wakes_its_parent_all_the_time_changes_nothing() {
     assert_eq!(pool.stats().unwrap().n_deaths, 0);
 }
 
+/// Kernel: leaves a thread behind that moves the heads of both rings past every hint, and makes the leases look as if
+/// somebody got on with them.
+fn leave_a_thief_of_hints(_: u8) -> u8 {
+    let entries = mapping("shmpool-workers").expect("a worker has mapped it").start;
+    std::thread::spawn(move || {
+        for round in 0_u64.. {
+            for ring in 0..2 {
+                let head = (entries + (1 << 20) + 128 * ring) as *mut u64;
+                // SAFETY: in the mapping, which lasts as long as this worker, and legal to hold anything; a head
+                // that is not its own is what the parent shall notice.
+                unsafe { head.write_volatile(head.read_volatile() + u64::from(round % 64 == 0)) };
+            }
+            for entry in 0..64 {
+                let cursor = (entries + 64 * entry + 8) as *mut u64;
+                // SAFETY: as above.
+                unsafe { cursor.write_volatile(cursor.read_volatile() ^ 2) };
+            }
+            std::thread::sleep(std::time::Duration::from_micros(50));
+        }
+    });
+    0
+}
+
+#[test]
+fn hints_that_a_worker_has_stolen_hang_nobody() {
+    let _watchdog = watchdog("hints_that_a_worker_has_stolen_hang_nobody", 120);
+    let pool = pool_of(2);
+    for round in 0..5 {
+        let _ = pool.map(&pool.zeros::<u8>(1).unwrap(), leave_a_thief_of_hints);
+        let xs = pool.array_with(200, |i| i as u32).unwrap();
+        let slow = |x: u32| {
+            std::thread::sleep(std::time::Duration::from_micros(100));
+            x + 1
+        };
+        // Whatever the thief lets through: this returns.
+        match pool.call().grain(1).map(&xs, slow) {
+            Ok(_) => {}
+            Err(error) => assert!(survived(&error), "round {round}: {error}"),
+        }
+    }
+    assert!(pool.stats().unwrap().n_deaths > 0, "nobody noticed");
+}
+
 #[test]
 fn the_parents_own_segment_cannot_be_written() {
     let _watchdog = watchdog("the_parents_own_segment_cannot_be_written", 60);

@@ -42,7 +42,7 @@ pub(crate) struct RingHead {
 ///
 /// | offset | field    | written by | meaning                                         |
 /// |-------:|----------|------------|-------------------------------------------------|
-/// |      0 | `parked` | the worker | 1: asleep or about to be; a hint, saves a wake  |
+/// |      0 | `parked` | the worker | 1: asleep or about to be, and without a lease   |
 #[repr(C, align(128))]
 pub(crate) struct WorkerSlot {
     pub(crate) parked: AtomicU32,

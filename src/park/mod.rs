@@ -9,7 +9,7 @@
 //! look for work: none                     epoch += 1
 //! parked = 1                              fence(SeqCst)                       [F2]
 //! fence(SeqCst)                    [F1]   some worker parked: wake its bit
-//! look for work again: none
+//! a hint in any ring: parked = 0, again
 //! sleep while epoch == e
 //! parked = 0
 //! ```
@@ -18,6 +18,9 @@
 //! order. A wake between the second look and the sleep has changed the epoch, and the sleep does not begin. A
 //! worker that is woken and dies leaves its hint in the ring, and its death wakes the supervisor; a sleeper
 //! that is killed leaves no trace in the kernel.
+//!
+//! **P1.** While `parked` is 1, its worker holds no lease: the second look claims nothing, and `parked` is 0 again
+//! before the next claim. So the parent can tell a lease that is taken in the name of one who sleeps ([`sleeps`]).
 
 #[cfg(all(test, loom))]
 mod model;
@@ -43,19 +46,27 @@ pub(crate) fn prepare(wake: &WakeWord) -> u32 {
     wake.epoch.load(Acquire)
 }
 
-/// Worker: says that it is about to sleep. To be followed by a second look, then by the sleep, then by
-/// [`woke`].
+/// Worker: says that it is about to sleep. To be followed by a second look, which claims nothing, then by the sleep,
+/// then by [`woke`].
 pub(crate) fn park(slot: &WorkerSlot) {
-    // Relaxed: the fence orders it.
-    slot.parked.store(1, Relaxed);
-    // [F1] `parked` before the second look's loads of tails and states; pairs with F2.
+    // Release [R6]: after the end of every lease that it had (P1); pairs with A6 in `sleeps`.
+    slot.parked.store(1, Release);
+    // [F1] `parked` before the second look's loads of heads and tails; pairs with F2.
     fence(SeqCst);
 }
 
-/// Worker: awake again.
+/// Worker: awake again, before it claims anything.
 pub(crate) fn woke(slot: &WorkerSlot) {
-    // Relaxed: a hint; too late a 0 costs the parent one system call.
+    // Relaxed: whoever sees the next claim, which has Release, sees this too (P1). Too late a 0 costs the parent one
+    // system call.
     slot.parked.store(0, Relaxed);
+}
+
+/// Parent: true if the worker says that it sleeps. A lease that is its own before and after this look, read with
+/// Acquire, was not taken by it.
+pub(crate) fn sleeps(slot: &WorkerSlot) -> bool {
+    // Acquire [A6]: pairs with R6; the ends of its leases are visible.
+    slot.parked.load(Acquire) != 0
 }
 
 /// Parent, under its lock, after pushing hints: the bits to wake among `slots`, if any of them sleeps.

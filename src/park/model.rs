@@ -4,7 +4,7 @@
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use super::{announce, count, counted, park, prepare, woke};
+use super::{announce, count, counted, park, prepare, sleeps, woke};
 use crate::control::entry::{Owner, Tag};
 use crate::control::parent::WakeWord;
 use crate::control::worker::{EntryWords, JobProgress, WorkerSlot};
@@ -56,8 +56,10 @@ fn no_hint_is_slept_through() {
                     return;
                 }
                 park(&shared.slot);
-                if shared.hint.load(Acquire) == 1 {
-                    return woke(&shared.slot);
+                // Relaxed, as `Ring::has_hints`: the fence orders it.
+                if shared.hint.load(Relaxed) == 1 {
+                    woke(&shared.slot);
+                    continue;
                 }
                 shared.futex.wait(&shared.wake.epoch, epoch);
                 woke(&shared.slot);
@@ -115,5 +117,40 @@ fn no_completion_is_slept_through() {
         for worker in workers {
             worker.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn whoever_says_that_it_sleeps_holds_no_lease() {
+    explore(|| {
+        let entry = || EntryWords { state: AtomicU64::new(0), cursor: AtomicU64::new(0) };
+        let shared = Arc::new(([entry(), entry()], WorkerSlot { parked: AtomicU32::new(0) }));
+        for entry in &shared.0 {
+            entry.offer(0, 1);
+        }
+        let worker = thread::spawn({
+            let shared = Arc::clone(&shared);
+            // As `Worker::run`: asleep, woken for a lease, asleep again.
+            move || {
+                for (index, words) in (0..).zip(&shared.0) {
+                    park(&shared.1);
+                    woke(&shared.1);
+                    let claim = words.try_claim(index, Owner { slot: 0, incarnation: 1 }).unwrap();
+                    words.end(0);
+                    words.finish(&claim, Tag::Done);
+                }
+                park(&shared.1);
+            }
+        });
+        // As `Mirror::check_owners`.
+        let state = shared.0.each_ref().map(|words| words.state());
+        let running = |entry: usize| {
+            state[entry].tag() == Some(Tag::Running) && shared.0[entry].state() == state[entry]
+        };
+        for entry in [0, 1] {
+            assert!(!(sleeps(&shared.1) && running(entry)), "{:?} although it sleeps", state[entry]);
+        }
+        assert!(!(running(0) && running(1)), "two at once");
+        worker.join().unwrap();
     });
 }

@@ -6,19 +6,16 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::Progress;
-use crate::control::entry::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::park::{self, Spin};
 use crate::supervisor::{Engine, Shared};
 use crate::sys::futex;
 use crate::task::job::JobSpec;
-use crate::task::mirror::{Corrupt, Ended};
+use crate::task::mirror::Ended;
 
 /// The first sleep of a caller, and the last: it looks at the table at least this often.
 const TICK_MIN: Duration = Duration::from_millis(10);
 const TICK_MAX: Duration = Duration::from_millis(100);
-/// Looks without news, a second in all, before owners are asked whether they sleep.
-const STALLS_MAX: u32 = 12;
 /// How often the worker-written segment may be replaced under one job.
 const REPLACED_MAX: u32 = 3;
 
@@ -125,56 +122,32 @@ fn look(shared: &Shared, engine: &mut Engine, index: usize) -> Option<Result<End
 /// One caller's patience.
 struct Wait {
     tick: Duration,
-    /// When it last looked around, what was done then, and how often in a row that was nothing new.
+    /// When it last looked around, and what was done then.
     looked: Instant,
     n_done: u64,
-    n_stalls: u32,
-    /// Leases whose owner slept then.
-    sleepers: Vec<(u32, State)>,
     panic: Option<Box<dyn std::any::Any + Send>>,
     spin: Spin,
 }
 
 impl Wait {
     fn new(spin: Duration) -> Self {
-        let looked = Instant::now();
-        Wait {
-            tick: TICK_MIN,
-            looked,
-            n_done: 0,
-            n_stalls: 0,
-            sleepers: Vec::new(),
-            panic: None,
-            spin: Spin::new(spin),
-        }
+        Wait { tick: TICK_MIN, looked: Instant::now(), n_done: 0, panic: None, spin: Spin::new(spin) }
     }
 
-    /// A tick has passed. If nothing was done in it, a wake-up may have been lost with a worker: wake them
-    /// all. If nothing is done for long, a worker may have lied: a hint is passed by, or a lease taken in the
-    /// name of one that sleeps.
+    /// A tick has passed. A worker may have lied, so that nobody runs a lease. If nothing was done, a wake-up may have
+    /// been lost with a worker: wake them all.
     fn look_around(&mut self, shared: &Shared, index: usize) {
         let mut engine = shared.lock();
         let (mirror, control) = engine.split(shared.parent.get());
         let n_done = mirror.n_done(control, index);
+        if let Err(corrupt) = mirror.check_owners(control) {
+            shared.report_corrupt(&mut engine, corrupt);
+        }
         if n_done == self.n_done {
-            self.n_stalls += 1;
-            let mut checked = mirror.repush_passed(control, index);
-            if self.n_stalls >= STALLS_MAX {
-                // Twice in a row the same lease, though everybody was woken in between: nobody runs it.
-                let sleepers = mirror.sleepers(control, index);
-                if let Some((entry, state)) = sleepers.iter().find(|lease| self.sleepers.contains(lease)) {
-                    checked = Err(Corrupt(format!("entry {entry} is {state:?}, whose owner sleeps")));
-                }
-                self.sleepers = sleepers;
-            }
-            if let Err(corrupt) = checked {
-                shared.report_corrupt(&mut engine, corrupt);
-            }
             shared.announce(&engine, true);
             self.tick = (self.tick * 2).min(TICK_MAX);
         } else {
-            (self.tick, self.n_stalls) = (TICK_MIN, 0);
-            self.sleepers.clear();
+            self.tick = TICK_MIN;
         }
         (self.n_done, self.looked) = (n_done, Instant::now());
     }

@@ -11,11 +11,11 @@ use crate::sync::{AcqRel, Acquire, Relaxed, Release};
 
 /// Why a hint could not be pushed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum Refused {
     /// As many hints wait as the ring holds; the caller keeps this one for later.
-    Waiting,
-    /// The head is beyond the tail: no honest worker wrote that.
-    HeadBeyondTail,
+    Full,
+    /// The head has gone back, or beyond the tail: no honest worker wrote that.
+    Head(u64),
 }
 
 /// Both halves of one ring.
@@ -26,21 +26,37 @@ pub(crate) struct Ring<'a> {
 }
 
 impl Ring<'_> {
-    /// Parent, under its lock: pushes a hint for an entry that is pending already.
-    pub(crate) fn try_push(self, hint: EntryIndex) -> Result<(), Full> {
+    /// Parent, under its lock: pushes a hint for an entry that is pending already; where it stands. `seen` is where
+    /// the head was at the last push, and is brought up to date.
+    pub(crate) fn try_push(self, hint: EntryIndex, seen: &mut u64) -> Result<u64, Refused> {
         // Relaxed: only the parent writes the tail, and its lock orders its threads.
         let tail = self.parent.tail.0.load(Relaxed);
         // Acquire [A2]: pairs with R5 in `take`; the cells below the head have been passed for good.
         let head = self.workers.head.load(Acquire);
-        let waiting = tail.checked_sub(head).ok_or(Full::HeadBeyondTail)?;
-        if waiting >= N_CELLS {
-            return Err(Full::Waiting);
+        if !(*seen..=tail).contains(&head) {
+            return Err(Refused::Head(head));
+        }
+        *seen = head;
+        if tail - head >= N_CELLS {
+            return Err(Refused::Full);
         }
         // Relaxed: published by the tail.
         self.parent.cells[(tail % N_CELLS) as usize].store(hint.0, Relaxed);
         // Release [R1]: publishes the cell and the entry's pending state; pairs with A1 in `take`.
         self.parent.tail.0.store(tail + 1, Release);
-        Ok(())
+        Ok(tail)
+    }
+
+    /// Parent: true if the head has passed `position`. Who moved it there had seen the entry of that hint claimed.
+    pub(crate) fn has_passed(self, position: u64) -> bool {
+        // Acquire: pairs with R5 in `take`; the entry's state, read after this, is no older than what the passer saw.
+        self.workers.head.load(Acquire) > position
+    }
+
+    /// Worker, before it sleeps: true if a hint waits, stale or not.
+    pub(crate) fn has_hints(self) -> bool {
+        // Relaxed: the fence in `park` orders both loads, and a look that finds nothing costs no more than itself.
+        self.workers.head.load(Relaxed) < self.parent.tail.0.load(Relaxed)
     }
 
     /// Worker: takes the first pending entry that the ring hints at, if there is one.

@@ -49,7 +49,7 @@ impl Pool {
 
     fn offer(&self, entry: usize, start: u32, seq: u32) {
         self.entries[entry].offer(start, seq);
-        self.ring().try_push(EntryIndex(entry as u32)).unwrap();
+        self.ring().try_push(EntryIndex(entry as u32), &mut 0).unwrap();
     }
 
     /// A worker's life: take and run whatever is there.
@@ -148,8 +148,8 @@ fn a_full_ring_says_so_and_takes_more_once_it_is_passed() {
         for _ in 0..N_CELLS {
             pool.offer(0, 0, 1);
         }
-        assert_eq!(pool.ring().try_push(EntryIndex(1)), Err(super::Full::Waiting));
+        assert_eq!(pool.ring().try_push(EntryIndex(1), &mut 0), Err(super::Refused::Full));
         pool.work(Owner { slot: 0, incarnation: 1 });
-        assert_eq!(pool.ring().try_push(EntryIndex(1)), Ok(()));
+        assert_eq!(pool.ring().try_push(EntryIndex(1), &mut 0), Ok(N_CELLS));
     });
 }

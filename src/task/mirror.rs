@@ -10,10 +10,11 @@ use super::job::{JobSpec, Lease, Policy, cut};
 use super::message::read_message;
 use crate::control::entry::{State, Tag};
 use crate::control::parent::{JobSlot, ParentControl};
-use crate::control::worker::{WorkerControl, WorkerSlot};
+use crate::control::worker::WorkerControl;
 use crate::control::{EntryIndex, N_ENTRIES, N_JOBS};
 use crate::error::{Death, Deaths, ExitReason};
-use crate::ring::{Full, Ring};
+use crate::park;
+use crate::ring::{Refused, Ring};
 use crate::sync::Relaxed;
 
 /// The worker-written segment holds what no honest worker writes; says what.
@@ -25,6 +26,12 @@ pub(crate) struct Corrupt(pub(crate) String);
 pub(crate) struct Control<'a> {
     pub(crate) parent: &'a ParentControl,
     pub(crate) workers: &'a WorkerControl,
+}
+
+impl<'a> Control<'a> {
+    fn ring(self, ring: usize) -> Ring<'a> {
+        Ring { parent: &self.parent.rings[ring], workers: &self.workers.heads[ring] }
+    }
 }
 
 /// Tasks that failed are kept with their errors up to here; beyond, the job is cancelled.
@@ -168,6 +175,9 @@ impl Mirror {
         let mut failed = Vec::new();
         let mut checked = Ok(());
         outstanding.retain(|&entry| {
+            if checked.is_err() {
+                return true; // nothing of this table is believed any more
+            }
             let mirror = &mut entries[entry as usize];
             match look(control, entry, mirror, job, n_workers) {
                 Ok(Look::Open) => return true,
@@ -297,35 +307,37 @@ impl Mirror {
         self.withdraw(control, index, |_| true);
     }
 
-    /// Pushes again what is pending but has been passed by in its ring: a worker lied about the head. Honest
-    /// workers never make this happen (invariant I1).
-    pub(crate) fn repush_passed(&mut self, control: Control<'_>, index: usize) -> Result<(), Corrupt> {
-        let job = self.jobs[index].as_ref().expect("open");
-        for entry in job.outstanding.clone() {
+    /// Looks for leases that would never end, since nobody runs them: a worker lied about the head of a ring, or
+    /// took them in the name of another one. Honest workers never make a pool look like this, not for an instant.
+    pub(crate) fn check_owners(&self, control: Control<'_>) -> Result<(), Corrupt> {
+        let state_of = |entry: u32| control.workers.entries[entry as usize].state();
+        let mut leases: Vec<Option<(u32, State)>> = vec![None; self.overflow.len()];
+        for &entry in self.jobs.iter().flatten().flat_map(|job| &job.outstanding) {
             let Entry { ring, position, .. } = self.entries[entry as usize];
-            let Some(position) = position else { continue };
-            // Relaxed: a guess is enough, a second hint does no harm.
-            let passed = control.workers.heads[usize::from(ring)].head.load(Relaxed) > position;
-            if passed && control.workers.entries[entry as usize].state().tag() == Some(Tag::Pending) {
-                self.push(control, entry)?;
+            let passed =
+                position.is_some_and(|position| control.ring(usize::from(ring)).has_passed(position));
+            // Behind the head: who passed the hint had seen the entry claimed (I1).
+            let state = state_of(entry);
+            if passed && state.tag() == Some(Tag::Pending) {
+                return Err(Corrupt(format!("entry {entry} is {state:?}, and its hint was passed by")));
+            }
+            if state.tag() != Some(Tag::Running) {
+                continue;
+            }
+            let Some(slot) = control.workers.slots.get(usize::from(state.owner().slot)) else { continue };
+            // A worker ends its lease before it sleeps (P1), so the second look at the state sees the end.
+            if park::sleeps(slot) && state_of(entry) == state {
+                return Err(Corrupt(format!("entry {entry} is {state:?}, whose owner sleeps")));
+            }
+            // And before it takes the next one.
+            let Some(lease) = leases.get_mut(usize::from(state.owner().slot)) else { continue };
+            if let Some((earlier, seen)) = lease.replace((entry, state))
+                && state_of(earlier) == seen
+            {
+                return Err(Corrupt(format!("entries {earlier} and {entry} are both {state:?}")));
             }
         }
         Ok(())
-    }
-
-    /// Leases whose owner says that it sleeps, each with its state. An honest worker says so for some
-    /// instructions after a claim; one that stays here is run by nobody, and would never end.
-    pub(crate) fn sleepers(&self, control: Control<'_>, index: usize) -> Vec<(u32, State)> {
-        // Relaxed: what counts is that it stays so.
-        let sleeps = |slot: &WorkerSlot| slot.parked.load(Relaxed) != 0;
-        let outstanding = self.job(index).outstanding.iter();
-        let states = outstanding.map(|&entry| (entry, control.workers.entries[entry as usize].state()));
-        states
-            .filter(|(_, state)| state.tag() == Some(Tag::Running))
-            .filter(|(_, state)| {
-                control.workers.slots.get(usize::from(state.owner().slot)).is_some_and(sleeps)
-            })
-            .collect()
     }
 
     /// True if leases were offered since the last call: somebody has to be woken for them.
@@ -338,15 +350,16 @@ impl Mirror {
         self.n_finished
     }
 
-    /// Tasks of a job that are done, with those of running leases as far as their cursors can be believed.
+    /// Tasks of a job that are done, with those of leases under way as far as their cursors can be believed.
     pub(crate) fn n_done(&self, control: Control<'_>, index: usize) -> u64 {
         let job = self.job(index);
-        let running = job.outstanding.iter().map(|&entry| {
+        let under_way = job.outstanding.iter().map(|&entry| {
             let Entry { start, len, .. } = self.entries[entry as usize];
-            let next = control.workers.entries[entry as usize].cursor().next;
-            next.saturating_sub(start.into()).min(len.into())
+            let words = &control.workers.entries[entry as usize];
+            let next = words.cursor().next.saturating_sub(start.into()).min(len.into());
+            if words.state().tag() == Some(Tag::Pending) { 0 } else { next }
         });
-        job.n_done + running.sum::<u64>()
+        job.n_done + under_way.sum::<u64>()
     }
 
     /// The task `next` of a lease that ends at `end` failed by itself: keeps its error, and offers the rest.
@@ -393,7 +406,6 @@ impl Mirror {
         let job = self.jobs[index].as_mut().expect("open");
         job.outstanding.retain(|&other| other != entry);
         job.n_counted -= 1;
-        job.set_wake_at(control, index);
         job.finish(start, next - start);
         let rest = if cursor.started { next + 1 } else { next };
         if !job.cancelled && rest < end {
@@ -431,15 +443,18 @@ impl Mirror {
             let job = self.jobs[index].as_mut().expect("open");
             if withdrawn {
                 job.n_counted -= 1;
-                job.set_wake_at(control, index);
             } else {
                 job.outstanding.push(entry);
             }
         }
+        self.set_wake_at(control, index);
     }
 
     /// Gives entries to as many leases of the backlog as there are entries, and hints at them.
     fn offer_backlog(&mut self, control: Control<'_>, index: usize) -> Result<(), Corrupt> {
+        let job = self.job(index);
+        // Relaxed: published by the states below. As if each lease found a place; what did not is seen to at the end.
+        control.parent.jobs[index].wake_at.store(job.n_counted + job.backlog.len() as u32, Relaxed);
         while let Some(&lease) = self.job(index).backlog.front() {
             let Some(entry) = self.allocate() else { break };
             self.offered = true;
@@ -447,7 +462,6 @@ impl Mirror {
             job.backlog.pop_front();
             job.outstanding.push(entry);
             job.n_counted += 1;
-            job.set_wake_at(control, index);
             let mirror = &mut self.entries[entry as usize];
             let seq = mirror.seq;
             *mirror = Entry { start: lease.start, len: lease.len, ring: lease.ring, seq, position: None };
@@ -460,35 +474,34 @@ impl Mirror {
             control.workers.entries[entry as usize].offer(lease.start, seq);
             self.push(control, entry)?;
         }
+        self.set_wake_at(control, index);
         Ok(())
     }
 
     /// Hints at a pending entry, in its ring or in the overflow list.
     fn push(&mut self, control: Control<'_>, entry: u32) -> Result<(), Corrupt> {
         let ring = usize::from(self.entries[entry as usize].ring);
-        let rings = Ring { parent: &control.parent.rings[ring], workers: &control.workers.heads[ring] };
-        // Relaxed: read again, with its order, by `try_push`; here it is only compared with itself.
-        let head = control.workers.heads[ring].head.load(Relaxed);
-        if head < self.heads[ring] {
-            return Err(Corrupt(format!(
-                "the head of ring {ring} went back from {} to {head}",
-                self.heads[ring]
-            )));
-        }
-        self.heads[ring] = head;
-        // Relaxed: only the parent writes the tail.
-        let position = control.parent.rings[ring].tail.0.load(Relaxed);
-        match rings.try_push(EntryIndex(entry)) {
-            Ok(()) => self.entries[entry as usize].position = Some(position),
-            Err(Full::Waiting) => {
+        let seen = self.heads[ring];
+        match control.ring(ring).try_push(EntryIndex(entry), &mut self.heads[ring]) {
+            Ok(position) => self.entries[entry as usize].position = Some(position),
+            Err(Refused::Full) => {
                 self.entries[entry as usize].position = None;
                 self.overflow[ring].push_back(entry);
             }
-            Err(Full::HeadBeyondTail) => {
-                return Err(Corrupt(format!("the head of ring {ring} is beyond its tail")));
+            Err(Refused::Head(head)) => {
+                return Err(Corrupt(format!("the head of ring {ring} went from {seen} to {head}")));
             }
         }
         Ok(())
+    }
+
+    /// Whoever ends the last lease that is out wakes the waiter; or everybody does, while leases wait for an entry or
+    /// hints for a place.
+    fn set_wake_at(&self, control: Control<'_>, index: usize) {
+        let job = self.job(index);
+        let all_out = job.backlog.is_empty() && self.overflow.iter().all(VecDeque::is_empty);
+        // Relaxed: a hint. Too late or too early is one look too many at the table, or one sleep, which is timed.
+        control.parent.jobs[index].wake_at.store(if all_out { job.n_counted } else { 1 }, Relaxed);
     }
 
     fn flush_overflow(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
@@ -522,15 +535,6 @@ impl Mirror {
 }
 
 impl Job {
-    /// Whoever ends the last lease that is out wakes the waiter; or everybody, while leases wait for a free
-    /// entry.
-    fn set_wake_at(&self, control: Control<'_>, index: usize) {
-        let wake_at = if self.backlog.is_empty() { self.n_counted } else { 1 };
-        // Relaxed: published by the state of the next entry, if there is one. Too late or too early is one
-        // look too many at the table, or one sleep, which is timed.
-        control.parent.jobs[index].wake_at.store(wake_at, Relaxed);
-    }
-
     pub(crate) fn n_tasks(&self) -> u32 {
         self.n_tasks
     }
@@ -838,6 +842,45 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_that_nobody_runs_is_found_at_once() {
+        let lies: [(&str, fn(&Bench, &Claim)); 3] = [
+            ("passed by", |bench, _| {
+                let tail = bench.parent.get().rings[0].tail.0.load(Relaxed);
+                bench.workers.get().heads[0].head.store(tail, Relaxed);
+            }),
+            ("sleeps", |bench, _| park::park(&bench.workers.get().slots[0])),
+            ("both", |bench, claim| {
+                let words = &bench.workers.get().entries;
+                let other = (claim.entry as usize + 1) % words.len();
+                let owned = words[other].state().owned(Tag::Running, Owner { slot: 0, incarnation: 1 });
+                words[other].state.store(owned.0, Relaxed);
+            }),
+        ];
+        for (told, lie) in lies {
+            let mut bench = Bench::new(1);
+            bench.open(100, Policy::IDEMPOTENT);
+            let claim = bench.take(0).unwrap();
+            let (mirror, control) = bench.split();
+            mirror.check_owners(control).unwrap();
+            lie(&bench, &claim);
+            let (mirror, control) = bench.split();
+            let Corrupt(reason) = mirror.check_owners(control).unwrap_err();
+            assert!(reason.contains(told), "{told}: {reason}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_claimed_is_not_done() {
+        let mut bench = Bench::new(1);
+        let job = bench.open(100, Policy::IDEMPOTENT);
+        for words in &bench.workers.get().entries {
+            words.cursor.store(u64::MAX, Relaxed);
+        }
+        let (mirror, control) = bench.split();
+        assert_eq!(mirror.n_done(control, job), 0);
+    }
+
+    #[test]
     fn a_fresh_segment_offers_again_what_is_not_accounted_for() {
         let mut bench = Bench::new(2);
         let (again, once) = (bench.open(100, Policy::IDEMPOTENT), bench.open(100, Policy::ONCE));
@@ -878,7 +921,7 @@ mod tests {
             for slot in 0..2 {
                 let _ = mirror.account(control, job);
                 let _ = mirror.recover(control, slot, &Death { pid: 1, reason: ExitReason::Code(1) });
-                let _ = mirror.repush_passed(control, job);
+                let _ = mirror.check_owners(control);
                 prop_assert!(mirror.n_done(control, job) <= 100);
             }
             let ended = mirror.abandon(control, job);

@@ -57,11 +57,8 @@ impl Worker {
             }
             let slot = &self.workers.get().slots[usize::from(self.me.slot)];
             park::park(slot);
-            if let Some(claim) = self.take(n_workers) {
+            if self.rings(n_workers).any(Ring::has_hints) {
                 park::woke(slot);
-                idle = false;
-                spin.found();
-                runner.run(&mut self, &claim);
                 continue;
             }
             // Relaxed: nothing travels with it; it is looked at after every wake.
@@ -81,15 +78,15 @@ impl Worker {
 
     /// A lease from our own ring, or else from the next worker's that has one.
     fn take(&self, n_workers: usize) -> Option<Claim> {
+        self.rings(n_workers).find_map(|ring| ring.take(&self.workers.get().entries, self.me))
+    }
+
+    /// Every ring, our own first.
+    fn rings(&self, n_workers: usize) -> impl Iterator<Item = Ring<'_>> {
         let (parent, workers) = (self.parent.get(), self.workers.get());
         let own = usize::from(self.me.slot);
-        for i in 0..n_workers {
-            let ring = (own + i) % n_workers;
-            let ring = Ring { parent: &parent.rings[ring], workers: &workers.heads[ring] };
-            if let Some(claim) = ring.take(&workers.entries, self.me) {
-                return Some(claim);
-            }
-        }
-        None
+        (own..n_workers)
+            .chain(0..own)
+            .map(|ring| Ring { parent: &parent.rings[ring], workers: &workers.heads[ring] })
     }
 }
