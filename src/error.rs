@@ -112,6 +112,13 @@ pub enum ErrorKind {
         /// The most that a job can have.
         max: u64,
     },
+    /// A progress callback called a verb while the pool ran as many jobs as it can. Elsewhere a verb waits for one of
+    /// them to end, but here all of them could be waiting for callbacks.
+    #[error("the pool runs {max} jobs already, and a progress callback cannot wait for one of them to end")]
+    TooManyJobs {
+        /// Jobs that a pool can run at once.
+        max: usize,
+    },
     /// The parameters of a kernel do not fit into a job.
     #[error("parameters of {found_bytes} bytes, at most {max_bytes}: pass an array instead")]
     ParamsTooLarge {
@@ -195,6 +202,14 @@ pub enum ExitReason {
     Disconnected,
     /// Somebody else reaped the process.
     Unknown,
+}
+
+impl ExitReason {
+    /// True for what a process does not do to itself: somebody sent it a signal that asks for its end.
+    pub(crate) fn is_from_outside(self) -> bool {
+        let asks = [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+        matches!(self, ExitReason::Signal(signal) if asks.contains(&signal))
+    }
 }
 
 impl fmt::Display for ExitReason {

@@ -560,6 +560,43 @@ fn wrong_arguments_are_named_with_what_was_found_and_wanted() {
 }
 
 #[test]
+fn a_progress_callback_may_call_verbs_but_not_wait_for_a_slot() {
+    let _watchdog = watchdog("a_progress_callback_may_call_verbs_but_not_wait_for_a_slot", 60);
+    let pool = common::pool_of(2);
+    let xs = pool.array_with(4, |i| i as u32).unwrap();
+    let slow = |x: u32| {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        x + 1
+    };
+    // Alone: there is a free slot.
+    let report = |_: shmpool::Progress| assert_eq!(pool.map(&xs, |x| x * 2).unwrap()[..], [0, 2, 4, 6]);
+    assert_eq!(pool.call().grain(1).progress(&report).map(&xs, slow).unwrap()[..], [1, 2, 3, 4]);
+
+    // All at once, each with a slot of its own: none is free, and none would ever be.
+    let all_report = std::sync::Barrier::new(64);
+    let all_asked = std::sync::Barrier::new(64);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let first = std::cell::Cell::new(true);
+                let report = |_: shmpool::Progress| {
+                    if first.replace(false) {
+                        all_report.wait();
+                        let error = pool.map(&xs, |x| x * 2).unwrap_err();
+                        assert!(matches!(error.kind(), ErrorKind::TooManyJobs { max: 64 }), "{error}");
+                        all_asked.wait();
+                    }
+                };
+                // So many and so slow tasks that each job outlasts its first report.
+                let many = pool.array_with(40, |i| i as u32).unwrap();
+                pool.call().grain(1).progress(&report).map(&many, slow).unwrap();
+                assert!(!first.get(), "it never reported");
+            });
+        }
+    });
+}
+
+#[test]
 fn progress_counts_up_to_the_whole() {
     let _watchdog = watchdog("progress_counts_up_to_the_whole", 60);
     for n in [0, 2] {

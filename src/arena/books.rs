@@ -114,12 +114,20 @@ impl Books {
         self.keep(range, second);
     }
 
-    /// Withdraws what was freed at `second` or before, and the oldest of what is beyond `bytes_max`: the
-    /// caller punches these whole pages, and returns them by [`put_back`](Books::put_back) or
+    /// Withdraws what was freed at `second` or before, and the oldest of what is beyond `bytes_max`, but no more than
+    /// `at_most` bytes: the caller punches these whole pages, and returns them by [`put_back`](Books::put_back) or
     /// [`keep`](Books::keep).
-    pub(super) fn take_overdue(&mut self, second: Option<u64>, bytes_max: usize) -> Vec<Range<usize>> {
+    pub(super) fn take_overdue(
+        &mut self,
+        second: Option<u64>,
+        bytes_max: usize,
+        mut at_most: usize,
+    ) -> Vec<Range<usize>> {
         let mut overdue = Vec::new();
         while let Some((mut range, freed)) = self.kept.oldest() {
+            if at_most < self.page {
+                break;
+            }
             if second.is_none_or(|second| freed > second) {
                 let excess = self.kept.bytes().saturating_sub(bytes_max);
                 if excess == 0 {
@@ -128,6 +136,8 @@ impl Books {
                 // From its end, so that the rest stays where the next block of this size begins.
                 range.start = range.start.max(range.end.saturating_sub(excess) / self.page * self.page);
             }
+            range.start = range.start.max(range.end.saturating_sub(at_most).next_multiple_of(self.page));
+            at_most -= range.len();
             // What cannot be given back shares a page with a living block. It stays stale and goes with that
             // one.
             self.kept.remove(range.clone());
@@ -240,8 +250,8 @@ mod tests {
         let [old, young] = [4 * MIB, 6 * MIB].map(|len| allocate(&mut books, len).range);
         books.free(old.clone(), 3);
         books.free(young.clone(), 4);
-        assert_eq!(books.take_overdue(Some(2), usize::MAX), []);
-        assert_eq!(books.take_overdue(Some(3), usize::MAX), std::slice::from_ref(&old));
+        assert_eq!(books.take_overdue(Some(2), usize::MAX, usize::MAX), []);
+        assert_eq!(books.take_overdue(Some(3), usize::MAX, usize::MAX), std::slice::from_ref(&old));
         assert!(!books.free.contains(old.clone()), "on its way back, so nobody else may have it");
         books.put_back(old.clone());
         assert_eq!((books.kept_bytes(), books.plan(4 * MIB).unwrap().range.start), (6 * MIB, young.start));
@@ -254,9 +264,11 @@ mod tests {
         let [old, young] = [4 * MIB, 6 * MIB].map(|len| allocate(&mut books, len).range);
         books.free(young.clone(), 2);
         books.free(old.clone(), 1);
-        assert_eq!(books.take_overdue(None, 10 * MIB), []);
-        assert_eq!(books.take_overdue(None, 9 * MIB - 1), [old.end - MIB - PAGE..old.end]);
-        assert_eq!(books.take_overdue(None, 0), [old.start..old.end - MIB - PAGE, young]);
+        assert_eq!(books.take_overdue(None, 10 * MIB, usize::MAX), []);
+        assert_eq!(books.take_overdue(None, 9 * MIB - 1, usize::MAX), [old.end - MIB - PAGE..old.end]);
+        let rest = old.end - MIB - PAGE;
+        assert_eq!(books.take_overdue(None, 0, MIB + 1), [rest - MIB..rest]);
+        assert_eq!(books.take_overdue(None, 0, usize::MAX), [old.start..rest - MIB, young]);
     }
 
     #[test]
@@ -265,11 +277,11 @@ mod tests {
         let [a, b] = [3000, 8000].map(|len| allocate(&mut books, len).range);
         assert_eq!((a.clone(), b.clone()), (0..3008, 3008..11008));
         books.free(b, 1);
-        assert_eq!(books.take_overdue(Some(1), 0), [PAGE..3 * PAGE]);
+        assert_eq!(books.take_overdue(Some(1), 0, usize::MAX), [PAGE..3 * PAGE]);
         books.put_back(PAGE..3 * PAGE);
         assert_eq!(books.plan(3000).unwrap().stale, [3008..PAGE]);
         books.free(a, 5);
-        assert_eq!(books.take_overdue(Some(5), 0), [0..PAGE]);
+        assert_eq!(books.take_overdue(Some(5), 0, usize::MAX), [0..PAGE]);
     }
 
     proptest! {
@@ -300,7 +312,7 @@ mod tests {
                         owned[range.start / LINE..range.end / LINE].fill(false);
                         books.free(range, second);
                     },
-                    _ => for range in books.take_overdue(Some(second.saturating_sub(which as u64)), len * 4) {
+                    _ => for range in books.take_overdue(Some(second.saturating_sub(which as u64)), len * 4, which * PAGE / 8) {
                         prop_assert_eq!((range.start % PAGE, range.end % PAGE), (0, 0));
                         let lines = range.start / LINE..range.end / LINE;
                         prop_assert!(!owned[lines.clone()].contains(&true));
@@ -313,7 +325,7 @@ mod tests {
             for range in blocks.drain(..) {
                 books.free(range, u64::MAX);
             }
-            for range in books.take_overdue(Some(u64::MAX), 0) {
+            for range in books.take_overdue(Some(u64::MAX), 0, usize::MAX) {
                 dirty[range.start / LINE..range.end / LINE].fill(false);
                 books.put_back(range);
             }

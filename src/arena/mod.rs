@@ -58,6 +58,8 @@ struct Inner {
     returned: Condvar,
 }
 
+/// What one tick gives back, in bytes, at most: 13 ms and more.
+const TICK_BYTES: usize = 256 << 20;
 /// How long an allocation waits for a range that is being given back: it takes some 50 ms a GiB.
 const RETURN_WAIT: Duration = Duration::from_secs(10);
 
@@ -70,8 +72,8 @@ struct State {
 
 impl State {
     /// Withdraws what is overdue, for [`Arena::give_back`].
-    fn take_overdue(&mut self, second: Option<u64>, bytes_max: usize) -> Vec<Range<usize>> {
-        let overdue = self.books.take_overdue(second, bytes_max);
+    fn take_overdue(&mut self, second: Option<u64>, bytes_max: usize, at_most: usize) -> Vec<Range<usize>> {
+        let overdue = self.books.take_overdue(second, bytes_max, at_most);
         self.n_returning += overdue.len();
         overdue
     }
@@ -284,27 +286,29 @@ impl Arena {
         if self.check_owner().is_err() {
             return 0;
         }
-        let overdue = self.state().take_overdue(Some(u64::MAX), 0);
+        let overdue = self.state().take_overdue(Some(u64::MAX), 0, usize::MAX);
         self.give_back(overdue)
     }
 
-    /// Gives back what has been kept too long, or everything when memory is short. To be called about once a
-    /// second.
-    pub(crate) fn tick(&self, now: Instant) {
+    /// Gives back some of what has been kept too long, or of everything when memory is short; true if there may be
+    /// more. To be called about once a second, and again while there is more: the caller has other things to do too.
+    pub(crate) fn tick(&self, now: Instant) -> bool {
         if self.check_owner().is_err() {
-            return;
+            return false;
         }
         let mut state = self.state();
         if state.books.kept_bytes() == 0 {
-            return;
+            return false;
         }
         // A system that does not tell is not short of memory for that.
         let short = state.budget.headroom().is_ok_and(|headroom| headroom.bytes == 0);
         let old =
             if short { Some(u64::MAX) } else { self.second(now).checked_sub(self.inner.kept_age.as_secs()) };
-        let overdue = state.take_overdue(old, self.inner.kept_bytes_max);
+        let overdue = state.take_overdue(old, self.inner.kept_bytes_max, TICK_BYTES);
         drop(state);
+        let any = !overdue.is_empty();
         self.give_back(overdue);
+        any
     }
 
     /// Allocates `len_bytes`; `what` is for the message.
@@ -376,7 +380,7 @@ impl Arena {
         }
         let mut state = self.state();
         state.books.free(range, self.second(Instant::now()));
-        let overdue = state.take_overdue(None, self.inner.kept_bytes_max);
+        let overdue = state.take_overdue(None, self.inner.kept_bytes_max, usize::MAX);
         drop(state);
         self.give_back(overdue);
     }

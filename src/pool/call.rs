@@ -80,14 +80,14 @@ impl<'a> Call<'a> {
     /// How often a task that kills its worker is run again: 2 unless said, 0 for verbs whose kernel can read
     /// its output ([`update`](Call::update), [`map_chunks`](Call::map_chunks)). A number above 0 for those
     /// says that running a task twice, the first time perhaps halfway, does no harm. Kills from outside
-    /// (SIGKILL, SIGTERM) have a budget of 16 of their own.
+    /// (SIGKILL, SIGTERM, SIGINT, SIGHUP) have a budget of 16 of their own.
     pub fn retries(mut self, n: u32) -> Self {
         self.retries = Some(n);
         self
     }
 
-    /// Calls `report` in the calling thread now and then, some ten times a second, while the job runs. It must not call
-    /// verbs of this pool: each call under way holds one of the pool's 64 job slots meanwhile.
+    /// Calls `report` in the calling thread now and then, some ten times a second, while the job runs. It may call
+    /// verbs too, but not wait for one of the pool's 64 job slots ([`ErrorKind::TooManyJobs`]).
     pub fn progress(mut self, report: &'a dyn Fn(Progress)) -> Self {
         self.report = Some(report);
         self

@@ -1,11 +1,13 @@
 //! Runs one job from the calling thread: opens it, wakes workers, sleeps until the table says that it is
 //! complete.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::Progress;
+use crate::control::N_JOBS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::park::{self, Spin};
 use crate::supervisor::{Engine, Shared};
@@ -25,6 +27,7 @@ pub(crate) type Report<'a> = Option<&'a dyn Fn(Progress)>;
 /// Runs a job to its end. When this returns, no worker touches the job's arrays any more.
 pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: Report<'_>) -> Result<Ended> {
     let index = open(shared, spec)?;
+    let guard = Guard(shared);
     let mut wait = Wait::new(spin);
     loop {
         let mut engine = shared.lock();
@@ -34,6 +37,7 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
         if let Some(ended) = look(shared, &mut engine, index) {
             drop(engine);
             shared.changed.notify_one(); // a slot is free
+            std::mem::forget(guard);
             if let Some(panic) = wait.panic {
                 resume_unwind(panic);
             }
@@ -54,6 +58,16 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
     }
 }
 
+/// Dropped only by a panic: keeps a bug of ours from unwinding into the caller while workers write to its arrays, by
+/// ending the pool first.
+struct Guard<'a>(&'a Shared);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.0.end_for_bug("a thread panicked in the engine while its job ran".to_owned());
+    }
+}
+
 /// Waits for a slot and offers the job's leases.
 fn open(shared: &Shared, spec: &JobSpec<'_>) -> Result<usize> {
     let mut engine = shared.lock();
@@ -68,11 +82,22 @@ fn open(shared: &Shared, spec: &JobSpec<'_>) -> Result<usize> {
                     shared.report_corrupt(&mut engine, corrupt);
                 }
                 shared.announce(&engine, false);
+                engine.mirror.take_offered(); // that was it
                 return Ok(index);
             }
         }
+        if REPORTING.get() {
+            // The job that this thread reports for keeps its slot meanwhile; were all of them kept so, nobody would
+            // ever free one.
+            return Err(ErrorKind::TooManyJobs { max: N_JOBS }.into());
+        }
         engine = wait_for_change(shared, engine);
     }
+}
+
+thread_local! {
+    /// This thread is in a progress callback.
+    static REPORTING: Cell<bool> = const { Cell::new(false) };
 }
 
 fn wait_for_change<'a>(shared: &'a Shared, engine: MutexGuard<'a, Engine>) -> MutexGuard<'a, Engine> {
@@ -163,7 +188,10 @@ impl Wait {
             let (mirror, control) = engine.split(shared.parent.get());
             Progress { n_done: mirror.n_done(control, index), n_tasks: mirror.job(index).n_tasks().into() }
         };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| report(progress))) {
+        let outer = REPORTING.replace(true);
+        let reported = catch_unwind(AssertUnwindSafe(|| report(progress)));
+        REPORTING.set(outer);
+        if let Err(panic) = reported {
             self.panic = Some(panic);
             let mut engine = shared.lock();
             let (mirror, control) = engine.split(shared.parent.get());

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,6 +96,8 @@ pub(super) struct Members {
     /// Deaths since a task was last finished or blamed.
     n_in_vain: u32,
     n_finished: u64,
+    /// When to try again to make a control segment in place of a corrupt one, if that has failed.
+    next_segment: Option<Instant>,
 }
 
 impl Members {
@@ -107,6 +110,7 @@ impl Members {
             executable: process::executable_id(),
             n_in_vain: 0,
             n_finished: 0,
+            next_segment: None,
         }
     }
 
@@ -121,6 +125,9 @@ impl Members {
             State::Starting { deadline, .. } => Some(*deadline),
             State::Live { .. } | State::Ending { .. } => None,
         };
+        if self.next_segment.is_some() {
+            return self.next_segment; // and nobody is spawned before
+        }
         self.members.iter().filter_map(deadline).min()
     }
 
@@ -183,7 +190,7 @@ impl Members {
     pub(super) fn kill_and_reap_all(&mut self) {
         self.kill_all();
         while !self.reap_all(REAP_WAIT) && self.shared.stage() != Stage::Stopping {
-            tracing::error!("a killed worker does not end: it is stuck in the kernel");
+            tell(|| tracing::error!("a killed worker does not end: it is stuck in the kernel"));
         }
     }
 
@@ -207,13 +214,26 @@ impl Members {
     }
 
     /// A worker wrote what none may write. Which one cannot be known: all are replaced, with a fresh segment.
-    pub(super) fn start_over(&mut self, corrupt: &Corrupt) {
-        tracing::warn!(reason = %corrupt.0, "worker-written control segment is corrupt: replacing all workers");
-        self.kill_and_reap_all();
+    pub(super) fn start_over(&mut self, now: Instant, corrupt: &Corrupt) {
+        if self.next_segment.is_none() {
+            tracing::warn!(reason = %corrupt.0, "worker-written control segment is corrupt: replacing all workers");
+            self.kill_and_reap_all();
+        } else if self.next_segment > Some(now) {
+            return;
+        }
         let fresh = match create_workers_segment() {
             Ok(fresh) => Arc::new(fresh),
-            Err(error) => return self.shared.break_down(format!("no fresh control segment: {error}")),
+            Err(error) => {
+                // Descriptors or memory may be scarce for a while.
+                self.n_in_vain += 1;
+                self.next_segment = Some(now + NO_HURRY);
+                if self.n_in_vain > IN_VAIN_MAX {
+                    self.give_up(format!("no fresh control segment: {error}"));
+                }
+                return;
+            }
         };
+        self.next_segment = None;
         let mut engine = self.shared.lock();
         self.shared.wake_callers(&engine); // off the old segment's words
         engine.workers = fresh;
@@ -269,6 +289,12 @@ impl Members {
                         member.end();
                         self.note_start_failure(slot, reason);
                     }
+                    Some((&READY, _)) => {
+                        member.state = State::Starting { child, socket, deadline };
+                        member.end();
+                        let sender = sender.map_or("nobody known".to_owned(), |pid| format!("process {pid}"));
+                        self.note_start_failure(slot, format!("{sender} answered for it"));
+                    }
                     // Gone before it said anything: its death will tell more.
                     _ => {
                         member.state = State::Starting { child, socket, deadline };
@@ -314,8 +340,8 @@ impl Members {
             return self
                 .failed_to_start(slot, format!("it ended with {} before it attached; {hint}", death.reason));
         }
-        let own_fault = !matches!(death.reason, ExitReason::Signal(libc::SIGKILL | libc::SIGTERM));
-        self.plan(slot, own_fault && !blamed, death.reason == ExitReason::Signal(libc::SIGTERM));
+        let in_vain = !death.reason.is_from_outside() && !blamed;
+        self.plan(slot, in_vain, death.reason == ExitReason::Signal(libc::SIGTERM));
     }
 
     /// Gives the dead worker's lease back; true if a task is to blame.
@@ -343,7 +369,8 @@ impl Members {
         blamed
     }
 
-    /// Memory, processes or descriptors may be scarce for a while: no reason to give up as long as others work.
+    /// Memory, processes or descriptors may be scarce for a while: no reason to give up as long as others work. While
+    /// nobody does, a kill from outside counts too: the out-of-memory killer can go on for ever, and callers wait.
     fn failed_to_start(&mut self, slot: usize, reason: String) {
         self.note_start_failure(slot, reason);
         self.shared.lock().status[slot] = Default::default();
@@ -379,6 +406,11 @@ impl Members {
             self.give_up(format!("{} workers in a row ended without finishing a task", self.n_in_vain));
         }
     }
+}
+
+/// Tells the program's subscriber, which may panic, where nothing may unwind.
+pub(super) fn tell(event: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(event));
 }
 
 /// Starts a worker's process and sends it what it needs; it attaches while we go on.

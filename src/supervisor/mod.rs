@@ -50,16 +50,19 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
     loop {
         let now = Instant::now();
         if now >= next_tick {
-            shared.arena.tick(now);
-            next_tick = now + TICK;
+            let more = shared.arena.tick(now);
+            next_tick = if more { now } else { now + TICK };
         }
         match shared.stage() {
             Stage::Stopping => return,
             Stage::Running => {
-                if let Some(corrupt) = shared.corrupt() {
-                    members.start_over(&corrupt);
+                if let Some(bug) = shared.bug() {
+                    members.give_up(bug);
+                } else if let Some(corrupt) = shared.corrupt() {
+                    members.start_over(now, &corrupt);
+                } else {
+                    members.spawn_due(now);
                 }
-                members.spawn_due(now);
             }
             Stage::Broken => {}
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::members::tell;
 use crate::arena::Arena;
 use crate::control::mapped::Owned;
 use crate::control::parent::{LAYOUT, MAGIC, ParentControl};
@@ -47,6 +48,8 @@ pub(crate) struct Engine {
     stage: Stage,
     broken: Option<String>,
     corrupt: Option<Corrupt>,
+    /// A caller's part of the engine has panicked.
+    bug: Option<String>,
     /// Why a worker did not start, when the pool was built.
     pub(crate) start_failure: Option<(usize, String)>,
     pub(crate) n_deaths: u64,
@@ -79,6 +82,7 @@ impl Shared {
             stage: Stage::Running,
             broken: None,
             corrupt: None,
+            bug: None,
             start_failure: None,
             n_deaths: 0,
         };
@@ -138,6 +142,20 @@ impl Shared {
         self.lock().corrupt.clone()
     }
 
+    /// Ends the pool after a panic in a caller's part of the engine, and returns when no worker is left.
+    pub(crate) fn end_for_bug(&self, bug: String) {
+        let mut engine = self.lock();
+        engine.bug.get_or_insert(bug);
+        self.wake_supervisor();
+        while engine.broken.is_none() {
+            engine = self.changed.wait(engine).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn bug(&self) -> Option<String> {
+        self.lock().bug.clone()
+    }
+
     /// No worker is left, and none will come: everybody gets an error from now on.
     pub(crate) fn break_down(&self, reason: String) {
         let mut engine = self.lock();
@@ -147,8 +165,8 @@ impl Shared {
         engine.broken.get_or_insert_with(|| reason.clone());
         self.wake_callers(&engine);
         drop(engine);
-        // Last: the subscriber is the program's, and may panic.
-        tracing::error!(%reason, "the pool is broken");
+        // Last: the subscriber is the program's.
+        tell(|| tracing::error!(%reason, "the pool is broken"));
     }
 
     /// Makes every caller look at the table again.

@@ -64,7 +64,9 @@ pub(crate) fn receive(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<Receive
 /// Waits until `fd` can be read or has hung up; false after `wait`.
 pub(crate) fn wait_readable(fd: impl AsFd, wait: Duration) -> io::Result<bool> {
     let wait = super::clock::timespec(wait);
-    Ok(retry(|| poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&wait)))? > 0)
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    retry(|| poll(&mut fds, Some(&wait)))?;
+    Ok(fds[0].revents().intersects(PollFlags::IN | PollFlags::HUP))
 }
 
 fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {

@@ -12,7 +12,7 @@ use crate::control::entry::{State, Tag};
 use crate::control::parent::{JobSlot, ParentControl};
 use crate::control::worker::WorkerControl;
 use crate::control::{EntryIndex, N_ENTRIES, N_JOBS};
-use crate::error::{Death, Deaths, ExitReason};
+use crate::error::{Death, Deaths};
 use crate::park;
 use crate::ring::{Refused, Ring};
 use crate::sync::Relaxed;
@@ -559,13 +559,7 @@ impl Job {
 impl Policy {
     /// May a task with this history run again?
     fn forgives(&self, deaths: &[Death]) -> bool {
-        let outside = |death: &&Death| {
-            matches!(
-                death.reason,
-                ExitReason::Signal(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP)
-            )
-        };
-        let kills = deaths.iter().filter(outside).count() as u32;
+        let kills = deaths.iter().filter(|death| death.reason.is_from_outside()).count() as u32;
         kills < self.kills_max && deaths.len() as u32 - kills < self.faults_max
     }
 }
@@ -641,6 +635,7 @@ mod tests {
     use crate::control::entry::{Claim, Owner};
     use crate::control::mapped::Owned;
     use crate::control::parent::ParentControl;
+    use crate::error::ExitReason;
     use crate::task::job::{JobArgs, Operand};
     use crate::task::kernel::probe;
     use crate::task::message::write_message;
@@ -843,7 +838,8 @@ mod tests {
 
     #[test]
     fn a_lease_that_nobody_runs_is_found_at_once() {
-        let lies: [(&str, fn(&Bench, &Claim)); 3] = [
+        type Lie = fn(&Bench, &Claim);
+        let lies: [(&str, Lie); 3] = [
             ("passed by", |bench, _| {
                 let tail = bench.parent.get().rings[0].tail.0.load(Relaxed);
                 bench.workers.get().heads[0].head.store(tail, Relaxed);
