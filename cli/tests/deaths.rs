@@ -9,8 +9,9 @@ use common::{Folder, Running, decoded, encoded, expected, kill, lives, picture, 
 use image::{DynamicImage, ImageFormat};
 use rustix::process::Signal;
 
-/// Enough work to be met in the middle of it.
+/// Enough work to be met in the middle of it, however it was compiled.
 const STEPS: [&str; 3] = ["blur:sigma=6", "blur:sigma=4", "sobel"];
+const SIZE: (u32, u32) = if cfg!(debug_assertions) { (640, 480) } else { (3200, 2400) };
 
 struct Job {
     folder: Folder,
@@ -21,7 +22,7 @@ struct Job {
 impl Job {
     fn new(name: &str) -> Self {
         let folder = Folder::new(name);
-        let image = picture(640, 480, 3);
+        let image = picture(SIZE.0, SIZE.1, 3);
         folder.write("in.png", encoded(&image, ImageFormat::Png));
         let output = folder.path("out.png");
         Job { folder, image, output }
