@@ -4,9 +4,14 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use shmpool_kernels::KernelError;
+
+mod npy;
+
+pub use npy::NpyError;
 
 /// The result of everything here that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -84,6 +89,21 @@ pub enum ErrorKind {
         found: Vec<usize>,
         /// The shape that it must have.
         wanted: Vec<usize>,
+    },
+    /// A file is not the `.npy` file that was wanted.
+    #[error("{}: {error}", path.display())]
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: NpyError,
+    },
+    /// An output was opened to be read alone.
+    #[error("{what} was opened to be read: open it to be written")]
+    ReadOnly {
+        /// The argument.
+        what: &'static str,
     },
     /// The array lies in another pool's arena.
     #[error(
@@ -233,6 +253,17 @@ pub struct Death {
     pub pid: u32,
     /// How it ended.
     pub reason: ExitReason,
+    /// The access that it died of, if that was to an array of its job.
+    pub fault: Option<Fault>,
+}
+
+/// An access that killed a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// The array, as the verb calls it: `xs`, `out`, `input`.
+    pub array: &'static str,
+    /// Byte of the array that was touched, from 0.
+    pub byte: u64,
 }
 
 /// The history of a task that kills its workers.
@@ -246,6 +277,9 @@ impl fmt::Display for Deaths {
         for (i, death) in self.0.iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             write!(f, "{comma}pid {} {}", death.pid, death.reason)?;
+            if let Some(Fault { array, byte }) = death.fault {
+                write!(f, " at byte {byte} of `{array}`")?;
+            }
         }
         Ok(())
     }

@@ -69,14 +69,14 @@ mod task;
 #[cfg(not(loom))]
 mod worker;
 
-pub use error::{Death, Deaths, Error, ErrorKind, ExitReason, JobReport, Result};
+pub use error::{Death, Deaths, Error, ErrorKind, ExitReason, Fault, JobReport, NpyError, Result};
 
 pub use shmpool_kernels as kernels;
 
 #[cfg(not(loom))]
 pub use {
     arena::{Arena, ArenaBuilder, ArenaStats, HugePages},
-    array::{Array, ArrayIndex, Indices, Shape},
+    array::{Array, ArrayIndex, FileArray, Indices, Input, NpyElement, Shape, Source, Target},
     pool::{
         ApplyKernel, Builder, ByElement, ByTile, Call, Chained, Pool, Progress, Stats, TryMapError, ZipInputs,
     },

@@ -331,6 +331,27 @@ impl Arena {
         }
     }
 
+    /// Refuses what is to lie beside the arena and is larger than what the system leaves; kept pages are given back
+    /// for it first.
+    pub(crate) fn check_headroom(&self, what: &dyn fmt::Display, len_bytes: usize) -> Result<()> {
+        self.check_owner()?;
+        let left = || {
+            let state = self.state();
+            let headroom = state.budget.headroom()?;
+            let promised = (state.books.allocated_bytes() + state.books.kept_bytes()) as u64;
+            let untouched = promised.saturating_sub(self.segment().resident_bytes()?);
+            Ok::<_, Error>(Headroom { bytes: headroom.bytes.saturating_sub(untouched), ..headroom })
+        };
+        let mut headroom = left()?;
+        if headroom.bytes < len_bytes as u64 && self.trim() > 0 {
+            headroom = left()?;
+        }
+        if headroom.bytes < len_bytes as u64 {
+            return Err(budget::too_large(what, len_bytes as u64, headroom));
+        }
+        Ok(())
+    }
+
     /// Says what is left if the system is short of memory: then a trim may help.
     fn place(
         &self,

@@ -304,9 +304,8 @@ impl<T: Pod> Array<T> {
         &self.block
     }
 
-    /// A job has written every element.
-    pub(crate) fn mark_written(&mut self) {
-        self.block.mark_written();
+    pub(crate) fn block_mut(&mut self) -> &mut Block {
+        &mut self.block
     }
 }
 

@@ -1,8 +1,18 @@
-//! Typed views of blocks: shapes, and the arrays that users hold.
+//! Typed views of memory: shapes, and the arrays that users hold.
 
 #[allow(clippy::module_inception)] // `Array` itself, beside what it is made of
 mod array;
+mod file;
+mod input;
+mod npy;
+mod part;
 mod shape;
+mod source;
 
 pub use array::{Array, ArrayIndex};
+pub use file::FileArray;
+pub use input::Input;
+pub use npy::NpyElement;
 pub use shape::{Indices, Shape};
+pub(crate) use source::Home;
+pub use source::{Source, Target};

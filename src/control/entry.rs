@@ -87,7 +87,7 @@ impl Cursor {
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) entry: u32,
-    state: State,
+    pub(crate) state: State,
 }
 
 impl EntryWords {

@@ -3,6 +3,9 @@
 //! The parent sends a [`Welcome`] with three descriptors (parent-written, worker-written and data segment);
 //! the worker compares, maps, and answers with [`READY`], or with [`REFUSED`] and the reason as text. One
 //! round trip, under a deadline.
+//!
+//! A live worker asks for the shares that its jobs name, one at a time: [`share_request`], answered by a
+//! [`Ticket`](crate::segment::Ticket) with a descriptor, or without one if there is no such share.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -77,3 +80,19 @@ pub(crate) const READY: u8 = 1;
 pub(crate) const REFUSED: u8 = 2;
 /// Bytes of an answer, at most.
 pub(crate) const ANSWER_BYTES_MAX: usize = 512;
+
+/// First byte of a live worker's request for a share.
+const SHARE: u8 = 3;
+
+/// A worker's request for the share of that number.
+pub(crate) fn share_request(id: u64) -> [u8; 9] {
+    let mut bytes = [SHARE; 9];
+    bytes[1..].copy_from_slice(&id.to_ne_bytes());
+    bytes
+}
+
+/// The number of the share that a message asks for, if that is what it is.
+pub(crate) fn requested_share(message: &[u8]) -> Option<u64> {
+    let (&SHARE, id) = message.split_first()? else { return None };
+    id.try_into().ok().map(u64::from_ne_bytes)
+}

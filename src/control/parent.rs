@@ -78,9 +78,10 @@ pub(crate) const STREAM: u32 = 1;
 /// Job flag: the output's pages do not exist yet, make those of a task at once.
 pub(crate) const POPULATE: u32 = 2;
 
-/// A range of bytes in the data segment.
+/// A range of bytes in the data segment, or in the share of that number.
 #[repr(C)]
 pub(crate) struct OperandSlot {
+    pub(crate) share: AtomicU64,
     pub(crate) offset: AtomicU64,
     pub(crate) bytes: AtomicU64,
 }

@@ -63,10 +63,10 @@ pub(crate) struct JobProgress {
 ///
 /// | offset | field   | written by | meaning                                            |
 /// |-------:|---------|------------|----------------------------------------------------|
-/// |      0 | `kind`  | the owner  | [`PANIC`] or [`ERROR`]                             |
-/// |      4 | `place` | the owner  | bytes of the panic's location, at the text's start |
-/// |      8 | `bytes` | the owner  | bytes of `text` that mean something                |
-/// |     16 | `text`  | the owner  | location and message, or the kernel's own error    |
+/// |      0 | `kind`  | the owner  | [`PANIC`], [`ERROR`] or [`FAULT`]                  |
+/// |      4 | `place` | the owner  | bytes of the panic's location, at the text's start; of a fault: the operand |
+/// |      8 | `bytes` | the owner  | bytes of `text` that mean something; of a fault: the byte of the operand    |
+/// |     16 | `text`  | the owner  | location and message, or the kernel's own error; of a fault: the state of the lease |
 #[repr(C)]
 pub(crate) struct Message {
     pub(crate) kind: AtomicU32,
@@ -79,6 +79,8 @@ pub(crate) struct Message {
 pub(crate) const PANIC: u32 = 1;
 /// The kernel returned an error.
 pub(crate) const ERROR: u32 = 2;
+/// The kernel touched what it must not, and its worker is about to die of it.
+pub(crate) const FAULT: u32 = 3;
 
 #[cfg(not(loom))]
 const _: () = {

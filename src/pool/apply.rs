@@ -4,8 +4,8 @@ use bytemuck::{Pod, bytes_of};
 use shmpool_kernels::{Chain, ElementKernel, Plan, Sample, Step, TileKernel, passes};
 
 use super::Call;
-use super::call::{JobShape, operand};
-use crate::array::{Array, Shape};
+use super::call::{Argument, JobShape};
+use crate::array::{Array, Shape, Source};
 use crate::error::{ErrorKind, Result};
 use crate::task::job::Policy;
 use crate::task::kernel::Place;
@@ -18,7 +18,7 @@ pub trait ApplyKernel<T, How> {
     type Out: Pod;
 
     #[doc(hidden)]
-    fn run(&self, call: &Call<'_>, input: &Array<T>) -> Result<Array<Self::Out>>
+    fn run(&self, call: &Call<'_>, input: &impl Source<Item = T>) -> Result<Array<Self::Out>>
     where
         T: Pod;
 }
@@ -36,7 +36,7 @@ pub enum Chained {}
 impl<T: Pod, K: ElementKernel<T>> ApplyKernel<T, ByElement> for K {
     type Out = K::Out;
 
-    fn run(&self, call: &Call<'_>, input: &Array<T>) -> Result<Array<K::Out>> {
+    fn run(&self, call: &Call<'_>, input: &impl Source<Item = T>) -> Result<Array<K::Out>> {
         const { assert!(align_of::<K>() <= 64, "a kernel is aligned to 64 bytes at most") };
         call.fill::<Fill<Apply<K, T>>, K::Out>(input.shape(), &[call.input("input", input)?], bytes_of(self))
     }
@@ -45,7 +45,7 @@ impl<T: Pod, K: ElementKernel<T>> ApplyKernel<T, ByElement> for K {
 impl<T: Sample, K: TileKernel<T>> ApplyKernel<T, ByTile> for K {
     type Out = K::Out;
 
-    fn run(&self, call: &Call<'_>, input: &Array<T>) -> Result<Array<K::Out>> {
+    fn run(&self, call: &Call<'_>, input: &impl Source<Item = T>) -> Result<Array<K::Out>> {
         ApplyKernel::<T, Chained>::run(&Chain::of(*self), call, input)
     }
 }
@@ -53,7 +53,7 @@ impl<T: Sample, K: TileKernel<T>> ApplyKernel<T, ByTile> for K {
 impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
     type Out = O;
 
-    fn run(&self, call: &Call<'_>, input: &Array<I>) -> Result<Array<O>> {
+    fn run(&self, call: &Call<'_>, input: &impl Source<Item = I>) -> Result<Array<O>> {
         let first = call.input("input", input)?;
         let (mut shape, flat) = match *input.shape() {
             [height, width] => ([height, width, 1], true),
@@ -68,7 +68,9 @@ impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
         // What lies between two passes is as large as the image, and is bytes to us.
         let mut between: Option<Array<u8>> = None;
         for steps in earlier {
-            let input = between.as_ref().map_or(first, operand);
+            let input = between
+                .as_ref()
+                .map_or(Ok(first), |between| call.input("image between two passes", between))?;
             let plan = plan(steps, shape)?;
             let mut out = call.pool().arena().for_output::<u8>(plan.output_bytes().into())?;
             run_pass(call, steps, &plan, shape, input, &mut out)?;
@@ -79,7 +81,8 @@ impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
         let out_shape =
             if flat && channels == 1 { Shape::from([height, width]) } else { plan.output_shape().into() };
         let mut out = call.pool().arena().for_output::<O>(out_shape)?;
-        let input = between.as_ref().map_or(first, operand);
+        let input =
+            between.as_ref().map_or(Ok(first), |between| call.input("image between two passes", between))?;
         match run_pass(call, last, &plan, shape, input, &mut out) {
             Ok(()) => Ok(out),
             Err(error) => Err(error.with_partial(out)),
@@ -97,7 +100,7 @@ fn run_pass<U: Pod>(
     steps: &[Step],
     plan: &Plan,
     shape: [usize; 3],
-    input: crate::task::job::Operand,
+    input: Argument,
     out: &mut Array<U>,
 ) -> Result<()> {
     let header = ChainHeader {
@@ -115,7 +118,7 @@ fn run_pass<U: Pod>(
         params.extend(bytes_of(&bytes));
     }
     let job = JobShape { n_elements: plan.n_tiles(), grain: 1, shape: [0; 4], flags: 0, in_order: false };
-    let (job, ended) = call.start_with::<Tiles, U>(out, job, &[input], &params, Policy::IDEMPOTENT)?;
+    let (job, ended) = call.start_with::<Tiles, _>("out", out, job, &[input], &params, Policy::IDEMPOTENT)?;
     job.conclude(ended)
 }
 

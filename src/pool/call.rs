@@ -8,10 +8,11 @@ use shmpool_kernels::Reduction;
 
 use super::executor::Report;
 use super::{ApplyKernel, Pool, Progress};
-use crate::array::{Array, Shape};
+use crate::array::{Array, Home, Shape, Source, Target};
 use crate::control::parent::{POPULATE, STREAM};
 use crate::control::{MESSAGE_BYTES_MAX, N_OPERANDS, PARAMS_BYTES_MAX};
 use crate::error::{Error, ErrorKind, JobReport, Result};
+use crate::segment::Use;
 use crate::task::job::{self, JobArgs, JobSpec, Operand, Policy, code_of};
 use crate::task::kernel::Kernel;
 use crate::task::mirror::{Ended, Failure};
@@ -100,14 +101,14 @@ impl<'a> Call<'a> {
     /// array ([`Error::take_partial`]), if a task failed; all others are run to their end first.
     /// [`ErrorKind::TooLarge`] if there is no memory for the output. [`ErrorKind::ForeignArray`] if `xs` is
     /// another pool's.
-    pub fn map<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
+    pub fn map<S, U, F>(&self, xs: &S, f: F) -> Result<Array<U>>
     where
-        T: Pod,
+        S: Source,
         U: Pod,
-        F: Fn(T) -> U + Copy + Send + Sync + 'static,
+        F: Fn(S::Item) -> U + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
-        self.fill::<Fill<Map<F, T, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
+        self.fill::<Fill<Map<F, S::Item, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
     }
 
     /// `f(x)` for every element, into an array that exists.
@@ -115,31 +116,37 @@ impl<'a> Call<'a> {
     /// # Errors
     /// As for [`map`](Call::map), and [`ErrorKind::Shape`] if `out` has another shape than `xs`. What of
     /// `out` is done stands in the error's [`JobReport`].
-    pub fn map_into<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
+    pub fn map_into<S, O, F>(&self, xs: &S, out: &mut O, f: F) -> Result<()>
     where
-        T: Pod,
-        U: Pod,
-        F: Fn(T) -> U + Copy + Send + Sync + 'static,
+        S: Source,
+        O: Target,
+        F: Fn(S::Item) -> O::Item + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
         same_shape("out", out.shape(), xs.shape())?;
-        self.write::<Fill<Map<F, T, U>>, U>(out, &[self.input("xs", xs)?], &[], Policy::IDEMPOTENT)
+        self.write::<Fill<Map<F, S::Item, O::Item>>, O>(
+            "out",
+            out,
+            &[self.input("xs", xs)?],
+            &[],
+            Policy::IDEMPOTENT,
+        )
     }
 
     /// `f(&params, x)` for every element, into a new array: for kernels that need more than their element.
     ///
     /// # Errors
     /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] beyond 4096 bytes of parameters.
-    pub fn map_with<P, T, U, F>(&self, xs: &Array<T>, params: P, f: F) -> Result<Array<U>>
+    pub fn map_with<P, S, U, F>(&self, xs: &S, params: P, f: F) -> Result<Array<U>>
     where
         P: Pod,
-        T: Pod,
+        S: Source,
         U: Pod,
-        F: Fn(&P, T) -> U + Copy + Send + Sync + 'static,
+        F: Fn(&P, S::Item) -> U + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
         const { assert!(align_of::<P>() <= 64, "parameters are aligned to 64 bytes at most") };
-        self.fill::<Fill<MapWith<F, P, T, U>>, U>(
+        self.fill::<Fill<MapWith<F, P, S::Item, U>>, U>(
             xs.shape(),
             &[self.input("xs", xs)?],
             bytemuck::bytes_of(&params),
@@ -150,14 +157,14 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// As for [`map`](Call::map).
-    pub fn map_indexed<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
+    pub fn map_indexed<S, U, F>(&self, xs: &S, f: F) -> Result<Array<U>>
     where
-        T: Pod,
+        S: Source,
         U: Pod,
-        F: Fn(usize, T) -> U + Copy + Send + Sync + 'static,
+        F: Fn(usize, S::Item) -> U + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
-        self.fill::<Fill<MapIndexed<F, T, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
+        self.fill::<Fill<MapIndexed<F, S::Item, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
     }
 
     /// `f(x)?` for every element, into a new array; or the first error by index, whatever order the tasks ran
@@ -168,19 +175,24 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// [`TryMapError::Element`] with the kernel's own error; [`TryMapError::Pool`] as for [`map`](Call::map).
-    pub fn try_map<T, U, E, F>(&self, xs: &Array<T>, f: F) -> std::result::Result<Array<U>, TryMapError<E>>
+    pub fn try_map<S, U, E, F>(&self, xs: &S, f: F) -> std::result::Result<Array<U>, TryMapError<E>>
     where
-        T: Pod,
+        S: Source,
         U: Pod,
         E: NoUninit + CheckedBitPattern,
-        F: Fn(T) -> std::result::Result<U, E> + Copy + Send + Sync + 'static,
+        F: Fn(S::Item) -> std::result::Result<U, E> + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
         const { assert!(size_of::<E>() + 8 <= MESSAGE_BYTES_MAX, "an error of a kernel has at most 1000 bytes") };
         let mut out = self.pool.arena.for_output(Shape::try_from(xs.shape())?)?;
         let policy = Policy { first_error_wins: true, ..Policy::IDEMPOTENT };
-        let (job, ended) =
-            self.start::<TryMap<F, T, U, E>, U>(&mut out, &[self.input("xs", xs)?], &[], policy)?;
+        let (job, ended) = self.start::<TryMap<F, S::Item, U, E>, Array<U>>(
+            "out",
+            &mut out,
+            &[self.input("xs", xs)?],
+            &[],
+            policy,
+        )?;
         match ended.failures.first_key_value() {
             Some((&task, Failure::Returned(bytes))) => {
                 let (index, error) = bytes.split_at_checked(8).unwrap_or_default();
@@ -204,13 +216,13 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// As for [`map`](Call::map); the [`JobReport`] lists the ranges that are done.
-    pub fn update<T, F>(&self, ys: &mut Array<T>, f: F) -> Result<()>
+    pub fn update<O, F>(&self, ys: &mut O, f: F) -> Result<()>
     where
-        T: Pod,
-        F: Fn(&mut T) + Copy + Send + Sync + 'static,
+        O: Target,
+        F: Fn(&mut O::Item) + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
-        self.write::<Update<F, T>, T>(ys, &[], &[], Policy::ONCE)
+        self.write::<Update<F, O::Item>, O>("ys", ys, &[], &[], Policy::ONCE)
     }
 
     /// `f(a, b)` for elements of the same index, into a new array: two to four inputs of one shape.
@@ -256,15 +268,21 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// As for [`map_into`](Call::map_into); the [`JobReport`] lists the ranges that are done.
-    pub fn map_chunks<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
+    pub fn map_chunks<S, O, F>(&self, xs: &S, out: &mut O, f: F) -> Result<()>
     where
-        T: Pod,
-        U: Pod,
-        F: Fn(&[T], &mut [U]) + Copy + Send + Sync + 'static,
+        S: Source,
+        O: Target,
+        F: Fn(&[S::Item], &mut [O::Item]) + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
         same_shape("out", out.shape(), xs.shape())?;
-        self.write::<MapChunks<F, T, U>, U>(out, &[self.input("xs", xs)?], &[], Policy::ONCE)
+        self.write::<MapChunks<F, S::Item, O::Item>, O>(
+            "out",
+            out,
+            &[self.input("xs", xs)?],
+            &[],
+            Policy::ONCE,
+        )
     }
 
     /// Folds all elements into one value: the same bits for any number of workers.
@@ -285,19 +303,19 @@ impl<'a> Call<'a> {
     /// # Errors
     /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] if an accumulator has more than 4096
     /// bytes.
-    pub fn reduce<T, A, F, G>(&self, xs: &Array<T>, identity: A, fold: F, combine: G) -> Result<A>
+    pub fn reduce<S, A, F, G>(&self, xs: &S, identity: A, fold: F, combine: G) -> Result<A>
     where
-        T: Pod,
+        S: Source,
         A: Pod,
-        F: Fn(A, T) -> A + Copy + Send + Sync + 'static,
+        F: Fn(A, S::Item) -> A + Copy + Send + Sync + 'static,
         G: Fn(A, A) -> A + Copy + Send + Sync + 'static,
     {
         let _ = (stateless(fold), stateless(combine));
         const { assert!(align_of::<A>() <= 64, "an accumulator is aligned to 64 bytes at most") };
-        if xs.is_empty() {
+        if xs.shape().contains(&0) {
             return Ok(identity);
         }
-        self.reduce_by::<ByClosures<F, G, T, A>, T>(xs, bytemuck::bytes_of(&identity))
+        self.reduce_by::<ByClosures<F, G, S::Item, A>, S>(xs, bytemuck::bytes_of(&identity))
     }
 
     /// Folds all elements into one value by a kernel: the same bits for any number of workers.
@@ -316,16 +334,16 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// As for [`reduce`](Call::reduce), where the kernel has the accumulator's part.
-    pub fn reduce_with<T, K>(&self, xs: &Array<T>, kernel: &K) -> Result<K::Acc>
+    pub fn reduce_with<S, K>(&self, xs: &S, kernel: &K) -> Result<K::Acc>
     where
-        T: Pod,
-        K: Reduction<T>,
+        S: Source,
+        K: Reduction<S::Item>,
     {
         const { assert!(align_of::<K>() <= 64, "a kernel is aligned to 64 bytes at most") };
-        if xs.is_empty() {
+        if xs.shape().contains(&0) {
             return Ok(kernel.identity());
         }
-        self.reduce_by::<ByKernel<K, T>, T>(xs, bytemuck::bytes_of(kernel))
+        self.reduce_by::<ByKernel<K, S::Item>, S>(xs, bytemuck::bytes_of(kernel))
     }
 
     /// Any kernel of [`crate::kernels`], or your own: an element kernel over an array, an image kernel or a
@@ -338,10 +356,10 @@ impl<'a> Call<'a> {
     /// # Errors
     /// As for [`map`](Call::map), and [`ErrorKind::Kernel`] if the kernel refuses the image or its own
     /// parameters.
-    pub fn apply<T, K, How>(&self, kernel: &K, input: &Array<T>) -> Result<Array<K::Out>>
+    pub fn apply<S, K, How>(&self, kernel: &K, input: &S) -> Result<Array<K::Out>>
     where
-        T: Pod,
-        K: ApplyKernel<T, How>,
+        S: Source,
+        K: ApplyKernel<S::Item, How>,
     {
         kernel.run(self, input)
     }
@@ -350,43 +368,46 @@ impl<'a> Call<'a> {
     pub(super) fn fill<K: Kernel, U: Pod>(
         &self,
         shape: &[usize],
-        inputs: &[Operand],
+        inputs: &[Argument],
         params: &[u8],
     ) -> Result<Array<U>> {
         let mut out = self.pool.arena.for_output(Shape::try_from(shape)?)?;
-        let (job, ended) = self.start::<K, U>(&mut out, inputs, params, Policy::IDEMPOTENT)?;
+        let (job, ended) = self.start::<K, _>("out", &mut out, inputs, params, Policy::IDEMPOTENT)?;
         job.conclude_with(out, ended)
     }
 
     /// Runs `K` into an array that exists.
-    fn write<K: Kernel, U: Pod>(
+    fn write<K: Kernel, O: Target>(
         &self,
-        out: &mut Array<U>,
-        inputs: &[Operand],
+        what: &'static str,
+        out: &mut O,
+        inputs: &[Argument],
         params: &[u8],
         policy: Policy,
     ) -> Result<()> {
-        self.input("out", out)?;
-        let (job, ended) = self.start::<K, U>(out, inputs, params, policy)?;
+        let (job, ended) = self.start::<K, O>(what, out, inputs, params, policy)?;
         job.conclude(ended)
     }
 
     /// Runs `K` over a job whose elements are those of `out`.
-    fn start<K: Kernel, U: Pod>(
+    fn start<K: Kernel, O: Target>(
         &self,
-        out: &mut Array<U>,
-        inputs: &[Operand],
+        what: &'static str,
+        out: &mut O,
+        inputs: &[Argument],
         params: &[u8],
         policy: Policy,
     ) -> Result<(Finished, Ended)> {
-        let n_elements = out.len() as u64;
-        let grain = self.grain_for(n_elements, size_of::<U>())?;
+        let out_bytes = out.place().len_bytes;
+        let n_elements = out_bytes / size_of::<O::Item>() as u64;
+        let grain = self.grain_for(n_elements, size_of::<O::Item>())?;
         let mut shape = [1; 4];
         for (word, &extent) in shape.iter_mut().zip(out.shape()) {
             *word = extent as u64;
         }
-        let flags = if out.size_bytes() as u64 >= STREAM_FROM_BYTES { STREAM } else { 0 };
-        self.start_with::<K, U>(
+        let flags = if out_bytes >= STREAM_FROM_BYTES { STREAM } else { 0 };
+        self.start_with::<K, O>(
+            what,
             out,
             JobShape { n_elements, grain, shape, flags, in_order: true },
             inputs,
@@ -396,11 +417,13 @@ impl<'a> Call<'a> {
     }
 
     /// Folds blocks of `xs` (not empty), then combines groups of what comes of them until one is left.
-    fn reduce_by<R: Folder, T: Pod>(&self, xs: &Array<T>, params: &[u8]) -> Result<R::Accumulator> {
+    fn reduce_by<R: Folder, S: Source>(&self, xs: &S, params: &[u8]) -> Result<R::Accumulator> {
+        let n_elements = xs.shape().iter().product();
         let mut left =
-            self.fold_groups::<Fold<R>, _>(self.input("xs", xs)?, xs.len(), REDUCE_BLOCK, params)?;
+            self.fold_groups::<Fold<R>, _>(self.input("xs", xs)?, n_elements, REDUCE_BLOCK, params)?;
         while left.len() > 1 {
-            left = self.fold_groups::<Combine<R>, _>(operand(&left), left.len(), REDUCE_GROUP, params)?;
+            let input = self.input("partial results", &left)?;
+            left = self.fold_groups::<Combine<R>, _>(input, left.len(), REDUCE_GROUP, params)?;
         }
         Ok(left[0])
     }
@@ -408,7 +431,7 @@ impl<'a> Call<'a> {
     /// Runs one half of a reduction: a task, and an accumulator, for each `group` of the input's `n`.
     fn fold_groups<K: Kernel, A: Pod>(
         &self,
-        input: Operand,
+        input: Argument,
         n: usize,
         group: usize,
         params: &[u8],
@@ -416,17 +439,19 @@ impl<'a> Call<'a> {
         let mut out = self.pool.arena.for_output::<A>(n.div_ceil(group).into())?;
         let shape = [n as u64, group as u64, 1, 1];
         let job = JobShape { n_elements: out.len() as u64, grain: 1, shape, flags: 0, in_order: true };
-        let (job, ended) = self.start_with::<K, A>(&mut out, job, &[input], params, Policy::IDEMPOTENT)?;
+        let (job, ended) =
+            self.start_with::<K, _>("out", &mut out, job, &[input], params, Policy::IDEMPOTENT)?;
         job.conclude(ended)?;
         Ok(out)
     }
 
     /// Runs `K` over a job of any geometry.
-    pub(super) fn start_with<K: Kernel, U: Pod>(
+    pub(super) fn start_with<K: Kernel, O: Target>(
         &self,
-        out: &mut Array<U>,
+        what: &'static str,
+        out: &mut O,
         job: JobShape,
-        inputs: &[Operand],
+        inputs: &[Argument],
         params: &[u8],
         policy: Policy,
     ) -> Result<(Finished, Ended)> {
@@ -435,17 +460,19 @@ impl<'a> Call<'a> {
                 ErrorKind::ParamsTooLarge { found_bytes: params.len(), max_bytes: PARAMS_BYTES_MAX }.into()
             );
         }
-        let mut operands = [Operand::default(); N_OPERANDS];
-        operands[..inputs.len()].copy_from_slice(inputs);
-        operands[N_OPERANDS - 1] = operand(out);
+        let mut arguments = [Argument::default(); N_OPERANDS];
+        arguments[..inputs.len()].copy_from_slice(inputs);
+        arguments[N_OPERANDS - 1] = self.output(what, out)?;
+        let operands = arguments.map(|argument| argument.operand);
         let JobShape { n_elements, grain, shape, flags, in_order } = job;
-        let flags = if in_order && !out.block().is_warm() { flags | POPULATE } else { flags };
+        let flags = if in_order && !out.is_warm() { flags | POPULATE } else { flags };
         let spec = JobSpec {
             code: code_of::<K>(self.pool.level)?,
             args: JobArgs { n_elements, grain, shape, operands, flags },
             n_tasks: job::n_tasks(n_elements, grain)?,
             params,
             policy: self.policy(policy),
+            names: arguments.map(|argument| argument.what),
         };
         let started = Instant::now();
         let ended = self.pool.run(&spec, self.report)?;
@@ -476,17 +503,37 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The operand of an array that must be this pool's.
-    pub(super) fn input<T: Pod>(&self, what: &'static str, array: &Array<T>) -> Result<Operand> {
-        if !array.arena().same(&self.pool.arena) {
-            return Err(ErrorKind::ForeignArray { what }.into());
+    /// An array that workers are to read: in this pool's arena, or beside any.
+    pub(super) fn input(&self, what: &'static str, array: &impl Source) -> Result<Argument> {
+        let place = array.place();
+        let share = match place.home {
+            Home::Arena(arena) if !arena.same(&self.pool.arena) => {
+                return Err(ErrorKind::ForeignArray { what }.into());
+            }
+            Home::Arena(_) | Home::Nowhere => 0,
+            Home::Share(share) => share.id(),
+        };
+        Ok(Argument { what, operand: Operand { share, offset: place.offset, bytes: place.len_bytes } })
+    }
+
+    /// An array that workers are to write.
+    fn output(&self, what: &'static str, array: &impl Target) -> Result<Argument> {
+        if array.place().by_workers() == Use::Read {
+            return Err(ErrorKind::ReadOnly { what }.into());
         }
-        Ok(operand(array))
+        self.input(what, array)
     }
 
     pub(super) fn pool(&self) -> &'a Pool {
         self.pool
     }
+}
+
+/// An array as an operand of a job, and what the verb calls it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Argument {
+    what: &'static str,
+    operand: Operand,
 }
 
 /// The geometry of a job.
@@ -568,21 +615,22 @@ mod sealed {
 
 macro_rules! zip_inputs {
     ($kernel:ident, $first:ident $(, $rest:ident)*) => {
-        impl<$first: Pod $(, $rest: Pod)*> sealed::Sealed for (&Array<$first>, $(&Array<$rest>),*) {}
+        impl<$first: Source $(, $rest: Source)*> sealed::Sealed for (&$first, $(&$rest),*) {}
 
-        impl<Func, Out, $first, $($rest),*> ZipInputs<Func, Out> for (&Array<$first>, $(&Array<$rest>),*)
+        impl<Func, Out, $first, $($rest),*> ZipInputs<Func, Out> for (&$first, $(&$rest),*)
         where
-            Func: Fn($first, $($rest),*) -> Out + Copy + Send + Sync + 'static,
+            Func: Fn($first::Item, $($rest::Item),*) -> Out + Copy + Send + Sync + 'static,
             Out: Pod,
-            $first: Pod,
-            $($rest: Pod,)*
+            $first: Source,
+            $($rest: Source,)*
         {
             #[allow(non_snake_case)]
             fn run(self, call: &Call<'_>) -> Result<Array<Out>> {
                 let ($first, $($rest),*) = self;
                 $(same_shape("input of zip_map", $rest.shape(), $first.shape())?;)*
+                let shape = $first.shape();
                 let inputs = [call.input("input", $first)?, $(call.input("input", $rest)?),*];
-                call.fill::<Fill<$kernel<Func, $first, $($rest,)* Out>>, Out>($first.shape(), &inputs, &[])
+                call.fill::<Fill<$kernel<Func, $first::Item, $($rest::Item,)* Out>>, Out>(shape, &inputs, &[])
             }
         }
     };
@@ -610,9 +658,4 @@ fn same_shape(what: &'static str, found: &[usize], wanted: &[usize]) -> Result<(
         return Ok(());
     }
     Err(ErrorKind::Shape { what, found: found.to_vec(), wanted: wanted.to_vec() }.into())
-}
-
-/// Where an array lies.
-pub(super) fn operand<T: Pod>(array: &Array<T>) -> Operand {
-    Operand { offset: array.block().offset(), bytes: array.size_bytes() as u64 }
 }

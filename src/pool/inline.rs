@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Progress, executor::Report};
 use crate::arena::Arena;
 use crate::control::PARAMS_BYTES_MAX;
+use crate::segment::Share;
 use crate::task::job::JobSpec;
 use crate::task::kernel::{Invocation, Outcome, Params};
 use crate::task::mirror::{Ended, FAILURES_MAX, Failure};
@@ -16,9 +17,11 @@ pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, report: Report<'_>) -> Ende
     let mut params = Box::new(Params([0; PARAMS_BYTES_MAX / 8]));
     bytemuck::cast_slice_mut(&mut params.0)[..spec.params.len()].copy_from_slice(spec.params);
     let mut call = Invocation::new();
-    // SAFETY: the arena is mapped whole, and its arrays end inside it; the parameters live until the last
-    // task.
-    unsafe { call.bind(arena.first(), &spec.args, &params, spec.params.len()) };
+    let shares = spec.args.operands.map(|operand| Share::find(operand.share));
+    let bases = shares.each_ref().map(|share| share.as_ref().map_or(arena.first(), |share| share.as_ptr()));
+    // SAFETY: the arena is mapped whole, and its arrays end inside it; so do shares, which live as long as the arrays
+    // that the caller lends us; the parameters live until the last task.
+    unsafe { call.bind(bases, &spec.args, &params, spec.params.len()) };
     // SAFETY: the place was made of a `Run` in this process.
     let code = unsafe { spec.code.trampoline() }.expect("a place made here leads back here");
 

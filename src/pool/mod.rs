@@ -19,7 +19,7 @@ use bytemuck::{CheckedBitPattern, NoUninit, Pod};
 use shmpool_kernels::{Level, Reduction};
 
 use crate::arena::{Arena, ArenaStats};
-use crate::array::{Array, Indices, Shape};
+use crate::array::{Array, Indices, Input, Shape, Source, Target};
 use crate::error::Result;
 use crate::supervisor::Shared;
 use crate::sync::{AtomicU64, Relaxed};
@@ -251,6 +251,37 @@ impl Pool {
         self.arena.zeros(shape)
     }
 
+    /// A copy of `elements` in one dimension that workers can read and not write; see [`Input`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the memory is not there.
+    pub fn input_from<T: Pod>(&self, elements: &[T]) -> Result<Input<T>> {
+        self.input_from_shape(elements.len(), elements)
+    }
+
+    /// A copy of `elements` in row-major order that workers can read and not write; see [`Input`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if their number is not the shape's; `TooLarge` if the memory is
+    /// not there.
+    pub fn input_from_shape<T: Pod>(&self, shape: impl Into<Shape>, elements: &[T]) -> Result<Input<T>> {
+        let input = self.arena.input_from_shape(shape, elements)?;
+        self.bytes_copied.fetch_add(size_of_val(elements) as u64, Relaxed);
+        Ok(input)
+    }
+
+    /// An array that workers can read and not write, filled in place by `fill`, which finds zeros; see [`Input`].
+    ///
+    /// # Errors
+    /// `TooLarge` if the memory is not there.
+    pub fn input_fill<T: Pod>(
+        &self,
+        shape: impl Into<Shape>,
+        fill: impl FnOnce(&mut [T]),
+    ) -> Result<Input<T>> {
+        self.arena.input_fill(shape, fill)
+    }
+
     /// An array whose bytes come straight from `reader`, without a buffer in between.
     ///
     /// # Errors
@@ -268,62 +299,62 @@ impl Pool {
 /// Verbs. Each is [`call`](Pool::call) with the options that fit most.
 impl Pool {
     /// See [`Call::map`].
-    pub fn map<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
+    pub fn map<S, U, F>(&self, xs: &S, f: F) -> Result<Array<U>>
     where
-        T: Pod,
+        S: Source,
         U: Pod,
-        F: Fn(T) -> U + Copy + Send + Sync + 'static,
+        F: Fn(S::Item) -> U + Copy + Send + Sync + 'static,
     {
         self.call().map(xs, f)
     }
 
     /// See [`Call::map_into`].
-    pub fn map_into<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
+    pub fn map_into<S, O, F>(&self, xs: &S, out: &mut O, f: F) -> Result<()>
     where
-        T: Pod,
-        U: Pod,
-        F: Fn(T) -> U + Copy + Send + Sync + 'static,
+        S: Source,
+        O: Target,
+        F: Fn(S::Item) -> O::Item + Copy + Send + Sync + 'static,
     {
         self.call().map_into(xs, out, f)
     }
 
     /// See [`Call::map_with`].
-    pub fn map_with<P, T, U, F>(&self, xs: &Array<T>, params: P, f: F) -> Result<Array<U>>
+    pub fn map_with<P, S, U, F>(&self, xs: &S, params: P, f: F) -> Result<Array<U>>
     where
         P: Pod,
-        T: Pod,
+        S: Source,
         U: Pod,
-        F: Fn(&P, T) -> U + Copy + Send + Sync + 'static,
+        F: Fn(&P, S::Item) -> U + Copy + Send + Sync + 'static,
     {
         self.call().map_with(xs, params, f)
     }
 
     /// See [`Call::map_indexed`].
-    pub fn map_indexed<T, U, F>(&self, xs: &Array<T>, f: F) -> Result<Array<U>>
+    pub fn map_indexed<S, U, F>(&self, xs: &S, f: F) -> Result<Array<U>>
     where
-        T: Pod,
+        S: Source,
         U: Pod,
-        F: Fn(usize, T) -> U + Copy + Send + Sync + 'static,
+        F: Fn(usize, S::Item) -> U + Copy + Send + Sync + 'static,
     {
         self.call().map_indexed(xs, f)
     }
 
     /// See [`Call::try_map`].
-    pub fn try_map<T, U, E, F>(&self, xs: &Array<T>, f: F) -> std::result::Result<Array<U>, TryMapError<E>>
+    pub fn try_map<S, U, E, F>(&self, xs: &S, f: F) -> std::result::Result<Array<U>, TryMapError<E>>
     where
-        T: Pod,
+        S: Source,
         U: Pod,
         E: NoUninit + CheckedBitPattern,
-        F: Fn(T) -> std::result::Result<U, E> + Copy + Send + Sync + 'static,
+        F: Fn(S::Item) -> std::result::Result<U, E> + Copy + Send + Sync + 'static,
     {
         self.call().try_map(xs, f)
     }
 
     /// See [`Call::update`].
-    pub fn update<T, F>(&self, ys: &mut Array<T>, f: F) -> Result<()>
+    pub fn update<O, F>(&self, ys: &mut O, f: F) -> Result<()>
     where
-        T: Pod,
-        F: Fn(&mut T) + Copy + Send + Sync + 'static,
+        O: Target,
+        F: Fn(&mut O::Item) + Copy + Send + Sync + 'static,
     {
         self.call().update(ys, f)
     }
@@ -348,40 +379,40 @@ impl Pool {
     }
 
     /// See [`Call::map_chunks`].
-    pub fn map_chunks<T, U, F>(&self, xs: &Array<T>, out: &mut Array<U>, f: F) -> Result<()>
+    pub fn map_chunks<S, O, F>(&self, xs: &S, out: &mut O, f: F) -> Result<()>
     where
-        T: Pod,
-        U: Pod,
-        F: Fn(&[T], &mut [U]) + Copy + Send + Sync + 'static,
+        S: Source,
+        O: Target,
+        F: Fn(&[S::Item], &mut [O::Item]) + Copy + Send + Sync + 'static,
     {
         self.call().map_chunks(xs, out, f)
     }
 
     /// See [`Call::reduce`].
-    pub fn reduce<T, A, F, G>(&self, xs: &Array<T>, identity: A, fold: F, combine: G) -> Result<A>
+    pub fn reduce<S, A, F, G>(&self, xs: &S, identity: A, fold: F, combine: G) -> Result<A>
     where
-        T: Pod,
+        S: Source,
         A: Pod,
-        F: Fn(A, T) -> A + Copy + Send + Sync + 'static,
+        F: Fn(A, S::Item) -> A + Copy + Send + Sync + 'static,
         G: Fn(A, A) -> A + Copy + Send + Sync + 'static,
     {
         self.call().reduce(xs, identity, fold, combine)
     }
 
     /// See [`Call::reduce_with`].
-    pub fn reduce_with<T, K>(&self, xs: &Array<T>, kernel: &K) -> Result<K::Acc>
+    pub fn reduce_with<S, K>(&self, xs: &S, kernel: &K) -> Result<K::Acc>
     where
-        T: Pod,
-        K: Reduction<T>,
+        S: Source,
+        K: Reduction<S::Item>,
     {
         self.call().reduce_with(xs, kernel)
     }
 
     /// See [`Call::apply`].
-    pub fn apply<T, K, How>(&self, kernel: &K, input: &Array<T>) -> Result<Array<K::Out>>
+    pub fn apply<S, K, How>(&self, kernel: &K, input: &S) -> Result<Array<K::Out>>
     where
-        T: Pod,
-        K: ApplyKernel<T, How>,
+        S: Source,
+        K: ApplyKernel<S::Item, How>,
     {
         self.call().apply(kernel, input)
     }

@@ -7,7 +7,11 @@
 //! * **S1** The file of a [`Segment`] has `size_bytes` bytes for ever: sealed against shrinking and growing.
 //! * **S2** A [`Mapping`] of `n` bytes maps the file's first `n`, `n <= size_bytes`, until it is dropped;
 //!   only [`Mapping::grow`] moves it, and that takes `&mut self`.
-#![allow(unsafe_code)] // `mremap` in `Mapping::grow`
+#![allow(unsafe_code)] // `mremap` in `Mapping::grow`; writes through mappings in tests
+
+mod share;
+
+pub(crate) use share::{Share, Ticket, Use, View};
 
 use std::io;
 use std::ops::Range;
@@ -39,6 +43,17 @@ impl Access {
     }
 }
 
+/// Refuses a file that is larger than `RLIMIT_FSIZE` allows: making it would be a signal.
+pub(crate) fn check_file_size(what: &str, size_bytes: usize) -> Result<()> {
+    let limit_bytes = limits::file_size_max().unwrap_or(u64::MAX);
+    let wanted_bytes = size_bytes as u64;
+    if wanted_bytes > limit_bytes {
+        let (what, limit) = (what.to_owned(), "RLIMIT_FSIZE");
+        return Err(ErrorKind::TooLarge { what, wanted_bytes, limit_bytes, limit }.into());
+    }
+    Ok(())
+}
+
 /// A sealed memory file of a fixed size.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -60,16 +75,7 @@ impl Segment {
         let fail = |what: &str, error: io::Error| {
             Error::os(format!("{what} segment {name:?} of {size_bytes} bytes"), error)
         };
-        let file_size_max = limits::file_size_max().unwrap_or(u64::MAX);
-        if size_bytes as u64 > file_size_max {
-            return Err(ErrorKind::TooLarge {
-                what: format!("segment {name:?}"),
-                wanted_bytes: size_bytes as u64,
-                limit_bytes: file_size_max,
-                limit: "RLIMIT_FSIZE",
-            }
-            .into());
-        }
+        check_file_size(&format!("segment {name:?}"), size_bytes)?;
         let fd = shm::create(&format!("shmpool-{name}")).map_err(|error| fail("create", error.into()))?;
         shm::set_size(&fd, size_bytes as u64).map_err(|error| fail("size", error.into()))?;
         let mapping = Segment { name: name.to_owned(), fd, size_bytes }.map_writable(size_bytes)?;

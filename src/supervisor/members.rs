@@ -7,10 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytemuck::Zeroable;
+
 use super::shared::{Shared, Stage, create_workers_segment};
 use super::{REAP_WAIT, Ready};
-use crate::control::handshake::{ANSWER_BYTES_MAX, READY, VARIABLE, Welcome};
+use crate::control::handshake::{ANSWER_BYTES_MAX, READY, VARIABLE, Welcome, requested_share};
 use crate::error::{Death, ExitReason};
+use crate::segment::{Share, Ticket};
 use crate::sync::Relaxed;
 use crate::sys::process::{self, Child, ExecutableId};
 use crate::sys::socket;
@@ -263,7 +266,7 @@ impl Members {
         }
     }
 
-    /// Reads what a worker says; a live one has nothing to say but that it is gone.
+    /// Reads what a worker says: whether it starts, and then which shares it needs, until it is gone.
     fn answer(&mut self, slot: usize) {
         let member = &mut self.members[slot];
         match std::mem::replace(&mut member.state, State::Down { next: Instant::now() }) {
@@ -303,6 +306,10 @@ impl Members {
                 }
             }
             State::Live { child, socket } => {
+                if hand_over(&self.shared, &socket) {
+                    member.state = State::Live { child, socket };
+                    return;
+                }
                 // A worker that has closed its socket (the task called exec, or closed every descriptor) is
                 // no worker any more. One that is about to be gone has closed it too, and is left to end as
                 // it does.
@@ -331,7 +338,7 @@ impl Members {
             ExitReason::Signal(libc::SIGKILL) if disconnected => ExitReason::Disconnected,
             reason => reason,
         };
-        let death = Death { pid: child.pid, reason };
+        let death = Death { pid: child.pid, reason, fault: None }; // the table may know more
         tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
         // Whatever it told us: the table knows whether it held anything.
         let blamed = self.recover(slot, &death);
@@ -406,6 +413,26 @@ impl Members {
             self.give_up(format!("{} workers in a row ended without finishing a task", self.n_in_vain));
         }
     }
+}
+
+/// Answers a live worker's request for a share; false if it is no such thing, or cannot be answered: then the worker is
+/// none any more.
+fn hand_over(shared: &Shared, socket: &OwnedFd) -> bool {
+    let mut message = [0; ANSWER_BYTES_MAX];
+    let received = match socket::receive(socket, &mut message) {
+        Ok(received) => received,
+        Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+    };
+    let Some(id) = requested_share(&message[..received.n_bytes]) else { return false };
+    // What no job of this pool names is no business of its workers.
+    let operands = shared.parent.get().jobs.iter().flat_map(|job| &job.operands);
+    // Relaxed: the worker has found the number in a slot that was written before it could.
+    let known = operands.into_iter().any(|operand| operand.share.load(Relaxed) == id);
+    let answer = match Share::find(id).filter(|_| known) {
+        Some(share) => socket::send(socket, bytemuck::bytes_of(&share.ticket()), &[share.as_fd()]),
+        None => socket::send(socket, bytemuck::bytes_of(&Ticket { id, ..Zeroable::zeroed() }), &[]),
+    };
+    answer.is_ok()
 }
 
 /// Tells the program's subscriber, which may panic, where nothing may unwind.

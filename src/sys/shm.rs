@@ -21,6 +21,13 @@ pub(crate) fn create(name: &str) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+/// The same file, opened for reading alone.
+pub(crate) fn read_only(fd: impl AsFd) -> Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    fs::open(path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, Mode::empty())
+}
+
 /// Sets the file's size. The caller has compared it with `RLIMIT_FSIZE`: beyond that the kernel kills
 /// (SIGXFSZ).
 pub(crate) fn set_size(fd: impl AsFd, bytes: u64) -> Result<()> {

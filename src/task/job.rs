@@ -11,11 +11,20 @@ use crate::sync::Relaxed;
 /// The most tasks that one job can have.
 pub(crate) const TASKS_MAX: u64 = u32::MAX as u64;
 
-/// A range of bytes in the arena.
+/// A range of bytes in the arena, or beside it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Operand {
+    /// Number of the share that it lies in; 0: the arena.
+    pub(crate) share: u64,
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
+}
+
+impl Operand {
+    /// One past its last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset.saturating_add(self.bytes)
+    }
 }
 
 /// What a kernel runs over.
@@ -36,12 +45,15 @@ pub(crate) struct JobSpec<'a> {
     pub(crate) n_tasks: u32,
     pub(crate) params: &'a [u8],
     pub(crate) policy: Policy,
+    /// What the caller knows its operands as.
+    pub(crate) names: [&'static str; N_OPERANDS],
 }
 
 impl JobArgs {
-    /// One past the last byte that the job touches.
+    /// One past the last byte of the arena that the job touches.
     pub(crate) fn end(&self) -> u64 {
-        self.operands.iter().map(|operand| operand.offset.saturating_add(operand.bytes)).max().unwrap_or(0)
+        let in_arena = self.operands.iter().filter(|operand| operand.share == 0);
+        in_arena.map(Operand::end).max().unwrap_or(0)
     }
 
     /// Parent: into the job's slot. Relaxed throughout: published by the state of the job's first entry (R2).
@@ -52,6 +64,7 @@ impl JobArgs {
             word.store(extent, Relaxed);
         }
         for (word, operand) in slot.operands.iter().zip(self.operands) {
+            word.share.store(operand.share, Relaxed);
             word.offset.store(operand.offset, Relaxed);
             word.bytes.store(operand.bytes, Relaxed);
         }
@@ -71,7 +84,8 @@ impl JobArgs {
             *extent = word.load(Relaxed);
         }
         for (operand, word) in args.operands.iter_mut().zip(&slot.operands) {
-            *operand = Operand { offset: word.offset.load(Relaxed), bytes: word.bytes.load(Relaxed) };
+            let (share, offset) = (word.share.load(Relaxed), word.offset.load(Relaxed));
+            *operand = Operand { share, offset, bytes: word.bytes.load(Relaxed) };
         }
         args
     }

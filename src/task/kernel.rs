@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use shmpool_kernels::{Level, Scratch};
 
-use super::job::{JobArgs, Operand};
+use super::job::JobArgs;
 use crate::control::parent::STREAM;
 use crate::control::{MESSAGE_BYTES_MAX, N_OPERANDS, PARAMS_BYTES_MAX};
 use crate::error::{ErrorKind, Result};
@@ -76,25 +76,25 @@ impl Invocation {
         }
     }
 
-    /// Points it at a job's operands in a data segment that is mapped at `data`.
+    /// Points it at a job's operands, each in a mapping that begins at the base of the same index.
     ///
     /// # Safety
-    /// The mapping reaches to `args.end()`, and `params` lives as long as the invocation is used for this
+    /// The mapping of each operand reaches to its end, and `params` lives as long as the invocation is used for this
     /// job.
     pub(crate) unsafe fn bind(
         &mut self,
-        data: *mut u8,
+        bases: [*mut u8; N_OPERANDS],
         args: &JobArgs,
         params: &Params,
         params_bytes: usize,
     ) {
-        // SAFETY: by contract every operand lies in the mapping.
-        let at = |operand: Operand| unsafe { data.add(operand.offset as usize) };
-        for (address, &operand) in self.inputs.iter_mut().zip(&args.operands) {
-            *address = at(operand);
+        // SAFETY: by contract every operand lies in its mapping.
+        let at = |i: usize| unsafe { bases[i].add(args.operands[i].offset as usize) };
+        for (i, address) in self.inputs.iter_mut().enumerate() {
+            *address = at(i);
         }
-        let output = args.operands[N_OPERANDS - 1];
-        (self.output, self.output_bytes) = (at(output), output.bytes as usize);
+        let output = N_OPERANDS - 1;
+        (self.output, self.output_bytes) = (at(output), args.operands[output].bytes as usize);
         (self.n_elements, self.grain) = (args.n_elements as usize, args.grain as usize);
         self.shape = args.shape.map(|extent| extent as usize);
         (self.params, self.params_bytes) = (params.0.as_ptr().cast(), params_bytes);

@@ -2,7 +2,8 @@
 
 use super::mirror::Failure;
 use crate::control::MESSAGE_BYTES_MAX;
-use crate::control::worker::{ERROR, Message};
+use crate::control::entry::State;
+use crate::control::worker::{ERROR, FAULT, Message};
 use crate::sync::Relaxed;
 
 /// Parent: copies a failed task's message; nothing in it is believed beyond its being bytes.
@@ -21,6 +22,13 @@ pub(crate) fn read_message(message: &Message) -> Failure {
     }
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Failure::Panicked { location: lossy(&text[..place]), message: lossy(&text[place..]) }
+}
+
+/// Parent: the fault that a worker which died holding the lease `state` has left behind, as operand and byte.
+pub(crate) fn read_fault(message: &Message, state: State) -> Option<(usize, u64)> {
+    // Relaxed throughout: its writer is dead, and the kernel has said so.
+    let ours = message.kind.load(Relaxed) == FAULT && message.text[0].load(Relaxed) == state.0;
+    ours.then(|| (message.place.load(Relaxed) as usize, message.bytes.load(Relaxed)))
 }
 
 /// Worker: leaves a message for the parent, before the entry's state says that it failed.

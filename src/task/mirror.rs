@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::job::{JobSpec, Lease, Policy, cut};
-use super::message::read_message;
+use super::message::{read_fault, read_message};
 use crate::control::entry::{State, Tag};
 use crate::control::parent::{JobSlot, ParentControl};
 use crate::control::worker::WorkerControl;
-use crate::control::{EntryIndex, N_ENTRIES, N_JOBS};
-use crate::error::{Death, Deaths};
+use crate::control::{EntryIndex, N_ENTRIES, N_JOBS, N_OPERANDS};
+use crate::error::{Death, Deaths, Fault};
 use crate::park;
 use crate::ring::{Refused, Ring};
 use crate::sync::Relaxed;
@@ -57,6 +57,8 @@ pub(crate) struct Job {
     pub(crate) id: u64,
     n_tasks: u32,
     policy: Policy,
+    /// What the caller knows its operands as.
+    names: [&'static str; N_OPERANDS],
     /// Leases without an entry yet.
     backlog: VecDeque<Lease>,
     /// Entries that are not accounted for.
@@ -139,6 +141,7 @@ impl Mirror {
             id: self.next_job_id,
             n_tasks: spec.n_tasks,
             policy: spec.policy,
+            names: spec.names,
             backlog,
             outstanding: Vec::new(),
             done: Vec::new(),
@@ -398,6 +401,7 @@ impl Mirror {
         let words = &control.workers.entries[entry as usize];
         let (cursor, end) = (words.cursor(), start + len);
         let in_range = (u64::from(start)..=u64::from(end)).contains(&cursor.next);
+        let fault = read_fault(&control.workers.messages[entry as usize], words.state());
         if words.state().seq() != seq || !in_range || cursor.started && cursor.next == u64::from(end) {
             return Err(Corrupt(format!("entry {entry} died at task {} of {start}..{end}", cursor.next)));
         }
@@ -415,7 +419,8 @@ impl Mirror {
             return Ok(None);
         }
         let deaths = job.deaths.entry(next).or_default();
-        deaths.push(death.clone());
+        let fault = fault.and_then(|(operand, byte)| Some(Fault { array: job.names.get(operand)?, byte }));
+        deaths.push(Death { fault, ..death.clone() });
         if job.policy.forgives(deaths) {
             if !job.cancelled {
                 // Alone, so that it takes nobody along.
@@ -631,7 +636,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::control::N_OPERANDS;
     use crate::control::entry::{Claim, Owner};
     use crate::control::mapped::Owned;
     use crate::control::parent::ParentControl;
@@ -667,7 +671,7 @@ mod tests {
                 operands: [Operand::default(); N_OPERANDS],
                 flags: 0,
             };
-            let spec = JobSpec { code: probe(), args, n_tasks, params: &[], policy };
+            let spec = JobSpec { code: probe(), args, n_tasks, params: &[], policy, names: [""; N_OPERANDS] };
             let (mirror, control) = self.split();
             let (job, offered) = mirror.open(control, &spec).unwrap();
             offered.unwrap();
@@ -700,7 +704,7 @@ mod tests {
         }
 
         fn die(&mut self, slot: u16, signal: i32) -> Option<(usize, u32)> {
-            let death = Death { pid: 1, reason: ExitReason::Signal(signal) };
+            let death = Death { pid: 1, reason: ExitReason::Signal(signal), fault: None };
             let (mirror, control) = self.split();
             mirror.recover(control, slot, &death).unwrap()
         }
@@ -916,7 +920,7 @@ mod tests {
             let (mirror, control) = bench.split();
             for slot in 0..2 {
                 let _ = mirror.account(control, job);
-                let _ = mirror.recover(control, slot, &Death { pid: 1, reason: ExitReason::Code(1) });
+                let _ = mirror.recover(control, slot, &Death { pid: 1, reason: ExitReason::Code(1), fault: None });
                 let _ = mirror.check_owners(control);
                 prop_assert!(mirror.n_done(control, job) <= 100);
             }

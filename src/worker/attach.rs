@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use super::shares::Shares;
+use crate::control::N_OPERANDS;
 use crate::control::entry::Owner;
 use crate::control::handshake::{READY, REFUSED, Welcome};
 use crate::control::mapped::Mapped;
@@ -13,6 +15,7 @@ use crate::error::Error;
 use crate::segment::{Access, Mapping, Segment};
 use crate::sync::Acquire;
 use crate::sys::{process, socket};
+use crate::task::job::JobArgs;
 use crate::task::kernel::probe;
 
 /// How long a worker waits for its parent's first word. The parent sends it right after the spawn.
@@ -47,14 +50,27 @@ impl Worker {
                 parent,
                 workers,
                 data,
+                shares: Shares::default(),
                 socket: control,
             }),
             Err(reason) => Err((control, reason)),
         }
     }
 
+    /// First bytes of the mappings that a job's operands lie in, each up to the operand's end. Earlier ones are void.
+    pub(super) fn bases(&mut self, args: &JobArgs) -> Result<[*mut u8; N_OPERANDS], String> {
+        self.map_data_to(args.end())?;
+        let mut bases = [self.data.as_ptr(); N_OPERANDS];
+        for (base, operand) in bases.iter_mut().zip(&args.operands) {
+            if operand.share != 0 {
+                *base = self.shares.base(&self.socket, operand)?;
+            }
+        }
+        Ok(bases)
+    }
+
     /// Maps the data segment at least up to `wanted` bytes. Addresses into it change.
-    pub(super) fn map_data_to(&mut self, wanted: u64) -> Result<(), String> {
+    fn map_data_to(&mut self, wanted: u64) -> Result<(), String> {
         let (mapped, whole) = (self.data.len_bytes(), self.data.segment().size_bytes());
         if wanted <= mapped as u64 {
             return Ok(());

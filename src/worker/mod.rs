@@ -4,8 +4,10 @@
 //! look: a bad descriptor fails its task, it does not crash the worker.
 
 mod attach;
+mod faults;
 mod panics;
 mod run;
+mod shares;
 mod start;
 
 pub(crate) use panics::{caught, install_hook};
@@ -32,6 +34,8 @@ pub(crate) struct Worker {
     workers: Mapped<WorkerControl>,
     /// The data segment, up to a high-water mark that grows on demand: a wild write reaches no further.
     data: Mapping,
+    /// What its jobs use beside it.
+    shares: shares::Shares,
     /// Kept open: its end tells the parent that we are gone, and the other way round.
     socket: OwnedFd,
 }
@@ -71,7 +75,7 @@ impl Worker {
             if !idle && self.parent.get().wake.epoch.load(Relaxed) == epoch {
                 // Nothing came for a while.
                 idle = true;
-                runner.release_memory();
+                runner.release_memory(&mut self);
             }
         }
     }

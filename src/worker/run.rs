@@ -1,7 +1,7 @@
 //! Runs the tasks of one lease after the other.
 #![allow(unsafe_code)] // calls trampolines over the arena
 
-use super::{Worker, caught};
+use super::{Worker, caught, faults};
 use crate::control::PARAMS_BYTES_MAX;
 use crate::control::entry::{Claim, Tag};
 use crate::control::parent::POPULATE;
@@ -33,7 +33,9 @@ impl Runner {
     }
 
     /// Gives back what the last jobs needed beside the arena.
-    pub(super) fn release_memory(&mut self) {
+    pub(super) fn release_memory(&mut self, worker: &mut Worker) {
+        worker.shares.release_files();
+        self.job_id = 0; // its operands may lie there
         self.invocation.scratch.get_mut().release();
         process::release_heap();
         process::release_stack();
@@ -51,6 +53,7 @@ impl Runner {
         self.populated = 0;
         let (parent, workers) = (worker.parent.get(), worker.workers.get());
         let (slot, words) = (&parent.jobs[job], &workers.entries[claim.entry as usize]);
+        let watch = faults::watch(&workers.messages[claim.entry as usize], claim.state.0);
         let failed = |kind, place, text: &[u8]| {
             write_message(&workers.messages[claim.entry as usize], kind, place, text);
             Tag::Failed
@@ -81,6 +84,7 @@ impl Runner {
                 Ok(Err(reason))
             }
         };
+        drop(watch);
         let tag = match ended {
             Ok(Ok(Tag::Failed)) => {
                 let (bytes, len) = self.invocation.error.get();
@@ -119,7 +123,7 @@ impl Runner {
 
     fn load(&mut self, worker: &mut Worker, job: usize, job_id: u64) -> Result<Run, String> {
         let args = JobArgs::read(&worker.parent.get().jobs[job]);
-        worker.map_data_to(args.end())?;
+        let bases = worker.bases(&args)?;
         let slot = &worker.parent.get().jobs[job];
         let (found, params_bytes) = (slot.id.load(Relaxed), slot.params_bytes.load(Relaxed) as usize);
         if found != job_id || params_bytes > PARAMS_BYTES_MAX {
@@ -131,9 +135,10 @@ impl Runner {
             *mine = word.load(Relaxed);
         }
         self.populate = args.flags & POPULATE != 0;
-        // SAFETY: `map_data_to` has mapped to the end of every operand, and does so again before the next job
-        // moves the mapping; the parameters are ours.
-        unsafe { self.invocation.bind(worker.data.as_ptr(), &args, &self.params, params_bytes) };
+        faults::bind(bases, &args);
+        // SAFETY: `bases` has mapped to the end of every operand, and is asked again before the next job may move the
+        // mappings; the parameters are ours.
+        unsafe { self.invocation.bind(bases, &args, &self.params, params_bytes) };
         // SAFETY: the parent wrote a place that it made of a `Run`.
         unsafe { Place(slot.code.load(Relaxed)).trampoline() }
             .ok_or_else(|| "no kernel at this place".to_owned())

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::str::FromStr;
 
-use super::{Worker, install_hook};
+use super::{Worker, faults, install_hook};
 use crate::control::handshake::VARIABLE;
 use crate::error::{ErrorKind, Result};
 use crate::sync::{AtomicBool, Relaxed};
@@ -169,6 +169,7 @@ fn start(marker: &Marker) -> std::result::Result<Worker, String> {
     process::prefer_to_be_killed();
     process::set_name(&marker.name());
     install_hook();
+    faults::install();
     watch_parent(marker.parent);
     Worker::attach(control)
 }
