@@ -31,13 +31,14 @@
 //! * Start: [`init`] first thing in `main`; [`test_workers!`] in tests and benches; the feature `constructor`
 //!   for libraries.
 //! * Memory: [`Pool::zeros`] and its like make arrays; memory of dropped arrays is kept a while for the next
-//!   ones ([`Pool::trim`]).
+//!   ones ([`Pool::trim`]). [`Pool::input_from`] makes arrays that workers can read and nobody can spoil;
+//!   [`FileArray`] maps `.npy` and raw files in place, for data larger than memory.
 //!
 //! # What it is not
 //! Not a sandbox. Workers run as the same user as the parent: a hostile kernel can make any system call. What
-//! is promised is that a kernel that runs wild *through memory* spoils at most the arrays in the arena: the
-//! parent's bookkeeping lies where no worker can write, and what workers write is checked before it is
-//! believed. `&[T]` of an [`Array`] rests on workers being honest in one respect: they write only what a
+//! is promised is that a kernel that runs wild *through memory* spoils at most the arrays in the arena, and files
+//! opened to be written: the parent's bookkeeping and every [`Input`] lie where no worker can write, and what workers
+//! write is checked before it is believed. `&[T]` of an [`Array`] rests on workers being honest in one respect: they write only what a
 //! running job lends them. Processes that a kernel starts with `vfork`, or with memory shared, write on after
 //! the worker's death; nobody can see that.
 //!
