@@ -99,6 +99,14 @@ pub enum ErrorKind {
         #[source]
         error: NpyError,
     },
+    /// A named array is not one of ours, or not yet.
+    #[error("named array {name:?} {why}")]
+    Named {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// An output was opened to be read alone.
     #[error("{what} was opened to be read: open it to be written")]
     ReadOnly {
@@ -200,6 +208,17 @@ pub enum ErrorKind {
         task: u32,
         /// Elements of the job's output that the task stood for.
         elements: Range<u64>,
+    },
+    /// A kernel wrote outside an array, into the bytes around it that are there to find out. What lies next to it may be
+    /// spoiled. The job itself has ended.
+    #[error("a kernel wrote outside of `{array}`, at byte {byte} of {len_bytes}")]
+    Overrun {
+        /// The array next to which it wrote, as the verb calls it: `xs`, `out`, `input`.
+        array: &'static str,
+        /// The first byte that was found changed: below 0, or from the size of the array on.
+        byte: i64,
+        /// Size of the array.
+        len_bytes: u64,
     },
     /// The workers' control memory holds what no honest worker writes, again and again.
     #[error("a worker keeps corrupting the pool's control memory ({times} times)")]

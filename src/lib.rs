@@ -77,7 +77,10 @@ pub use shmpool_kernels as kernels;
 #[cfg(not(loom))]
 pub use {
     arena::{Arena, ArenaBuilder, ArenaStats, HugePages},
-    array::{Array, ArrayIndex, FileArray, Indices, Input, NpyElement, Shape, Source, Target},
+    array::{
+        Array, ArrayIndex, FileArray, Indices, Input, NamedArray, NamedInfo, NpyElement, Shape, Source,
+        Target,
+    },
     pool::{
         ApplyKernel, Builder, ByElement, ByTile, Call, Chained, Pool, Progress, Stats, TryMapError, ZipInputs,
     },

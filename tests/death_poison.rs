@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{is_stopped, mapping, pool_of, signal, wait_until, watchdog};
-use shmpool::{Array, Call, Error, ErrorKind, ExitReason};
+use shmpool::{Array, Call, Error, ErrorKind, ExitReason, Pool};
 
 const N: usize = 100;
 const POISON: u32 = 37;
@@ -513,4 +513,36 @@ fn a_pool_whose_workers_die_without_doing_anything_gives_up_with_a_reason() {
     assert!(matches!(error.kind(), ErrorKind::PoolBroken { .. }), "{error}");
     let text = "the pool is broken: 12 workers in a row ended without finishing a task";
     assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn a_write_past_an_output_is_an_error_that_names_it() {
+    let _watchdog = watchdog("a_write_past_an_output_is_an_error_that_names_it", 60);
+    for n_workers in [0, 2] {
+        let pool = Pool::builder().workers(n_workers).capacity_bytes(1 << 20).redzones(true).build().unwrap();
+        let xs = pool.array_with(1000, |i| i as u32).unwrap();
+        let (mut ys, zs) = (pool.zeros::<u32>(1000).unwrap(), pool.array_from(&[9_u32; 1000]).unwrap());
+        let past = |xs: &[u32], ys: &mut [u32]| {
+            ys.copy_from_slice(xs);
+            if xs[0] == 900 {
+                // SAFETY: none: one element beyond the output, and that is the point.
+                unsafe { ys.as_mut_ptr().add(100).write_volatile(1) };
+            }
+        };
+        let error = pool.call().grain(100).map_chunks(&xs, &mut ys, past).unwrap_err();
+        let ErrorKind::Overrun { array: "out", byte: 4000, len_bytes: 4000 } = error.kind() else {
+            panic!("{error}")
+        };
+        assert_eq!(error.to_string(), "a kernel wrote outside of `out`, at byte 4000 of 4000");
+        assert!(*ys == *xs && zs.iter().all(|&z| z == 9), "the zone has caught it");
+        // Before an input, and only once.
+        let before = |xs: &[u32], ys: &mut [u32]| {
+            ys.copy_from_slice(xs);
+            // SAFETY: as above.
+            unsafe { xs.as_ptr().cast_mut().sub(3).write_volatile(1) };
+        };
+        let error = pool.call().grain(1000).map_chunks(&xs, &mut ys, before).unwrap_err();
+        assert_eq!(error.to_string(), "a kernel wrote outside of `xs`, at byte -12 of 4000");
+        pool.map_into(&xs, &mut ys, |x| x + 1).unwrap();
+    }
 }

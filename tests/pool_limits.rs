@@ -36,7 +36,7 @@ fn check_too_large(error: &Error, what: &str, wanted_bytes: u64, limit: &str, li
 fn an_array_beyond_the_capacity_is_refused_before_anything_is_touched() {
     let _watchdog = watchdog("an_array_beyond_the_capacity_is_refused_before_anything_is_touched", 60);
     for n in [0, 1] {
-        let pool = Pool::builder().workers(n).capacity_bytes(1 << 20).build().unwrap();
+        let pool = Pool::builder().workers(n).capacity_bytes(1 << 20).redzones(false).build().unwrap();
         let error = pool.zeros::<u16>([1024, 1024]).unwrap_err();
         check_too_large(&error, "array of u16 [1024, 1024]", 2 * MIB, "the arena's capacity", MIB);
         assert_eq!(pool.stats().unwrap().arena.resident_bytes, 0);

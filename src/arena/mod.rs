@@ -9,6 +9,7 @@ mod books;
 pub(crate) mod budget;
 mod kept;
 mod ranges;
+mod redzones;
 
 use std::fmt;
 use std::ops::Range;
@@ -22,6 +23,8 @@ use crate::segment::{Access, Mapping, Segment};
 use crate::sys::limits;
 use books::{Books, HUGE_PAGE, Place};
 use budget::{Budget, Headroom, Limits, system_limits};
+pub(crate) use redzones::Overrun;
+use redzones::ZONE_BYTES;
 
 /// Memory that worker processes share, where arrays live.
 ///
@@ -53,6 +56,8 @@ struct Inner {
     kept_bytes_max: usize,
     kept_age: Duration,
     huge_pages: HugePages,
+    /// Painted bytes on each side of an array; 0: none.
+    zone_bytes: usize,
     state: Mutex<State>,
     /// A range that was withdrawn is in the books again.
     returned: Condvar,
@@ -126,6 +131,7 @@ pub struct ArenaBuilder {
     huge_pages: bool,
     kept_bytes_max: Option<usize>,
     kept_age: Option<Duration>,
+    redzones: bool,
     limits: Option<Limits>,
 }
 
@@ -156,6 +162,14 @@ impl ArenaBuilder {
     /// How long to keep it. By default 10 s.
     pub fn kept_age(mut self, age: Duration) -> Self {
         self.kept_age = Some(age);
+        self
+    }
+
+    /// Puts a painted cache line on each side of every array, which verbs look at when their job has ended: a kernel
+    /// that writes past its output is an [`Overrun`](ErrorKind::Overrun) then. Costs up to 192 bytes an array and less
+    /// than a microsecond a job. Not by default.
+    pub fn redzones(mut self, wanted: bool) -> Self {
+        self.redzones = wanted;
         self
     }
 
@@ -198,6 +212,7 @@ impl ArenaBuilder {
                 born: Instant::now(),
                 kept_bytes_max: self.kept_bytes_max.unwrap_or((machine.available_bytes / 4) as usize),
                 kept_age: self.kept_age.unwrap_or(Duration::from_secs(10)),
+                zone_bytes: if self.redzones { ZONE_BYTES } else { 0 },
                 huge_pages,
                 state: Mutex::new(state),
                 returned: Condvar::new(),
@@ -321,12 +336,19 @@ impl Arena {
         if len_bytes == 0 {
             return Ok(self.block(Place { range: 0..0, stale: Vec::new() }, 0));
         }
-        let mut placed = self.place(len_bytes, what)?;
+        let zones = 2 * self.inner.zone_bytes;
+        let mut placed = self.place(len_bytes, zones, what)?;
         if placed.is_err() && self.trim() > 0 {
-            placed = self.place(len_bytes, what)?;
+            placed = self.place(len_bytes, zones, what)?;
         }
         match placed {
-            Ok(place) => Ok(self.block(place, len_bytes)),
+            Ok(place) => {
+                let block = self.block(place, len_bytes);
+                if zones > 0 {
+                    self.paint(block.offset() as usize, len_bytes);
+                }
+                Ok(block)
+            }
             Err(left) => Err(budget::too_large(what, len_bytes as u64, left)),
         }
     }
@@ -356,16 +378,21 @@ impl Arena {
     fn place(
         &self,
         len_bytes: usize,
+        zones: usize,
         what: &dyn fmt::Display,
     ) -> Result<std::result::Result<Place, Headroom>> {
         let (mut guard, mut waited) = (self.state(), false);
         let place = loop {
-            if let Some(place) = guard.books.plan(len_bytes) {
+            // The zones begin on a cache line of their own.
+            let wanted =
+                len_bytes.checked_next_multiple_of(ZONE_BYTES).and_then(|len| len.checked_add(zones));
+            let place = if zones == 0 { Some(len_bytes) } else { wanted };
+            if let Some(place) = place.and_then(|bytes| guard.books.plan(bytes)) {
                 break place;
             }
             if guard.n_returning == 0 || waited {
-                let left =
-                    Headroom { bytes: guard.books.longest_free() as u64, limit: "the arena's capacity" };
+                let bytes = guard.books.longest_free().saturating_sub(zones) as u64;
+                let left = Headroom { bytes, limit: "the arena's capacity" };
                 return Err(budget::too_large(what, len_bytes as u64, left));
             }
             // Somebody is giving back what may be just the room that is missing.
@@ -385,12 +412,10 @@ impl Arena {
     }
 
     fn block(&self, Place { range, stale }: Place, len_bytes: usize) -> Block {
-        let first = self
-            .inner
-            .mapping
-            .at(range.start as u64, len_bytes)
-            .expect("the books end where the mapping does");
-        Block { arena: self.clone(), first, len_bytes, range, stale, written: false }
+        let offset = if range.is_empty() { 0 } else { range.start + self.inner.zone_bytes };
+        let first =
+            self.inner.mapping.at(offset as u64, len_bytes).expect("the books end where the mapping does");
+        Block { arena: self.clone(), first, offset, len_bytes, range, stale, written: false }
     }
 
     fn free(&self, range: Range<usize>) {
@@ -468,8 +493,10 @@ const POPULATE_BYTES: usize = 1 << 20;
 pub(crate) struct Block {
     arena: Arena,
     first: NonNull<u8>,
+    /// Where that is in the arena.
+    offset: usize,
     len_bytes: usize,
-    /// What it has for itself: `len_bytes` rounded up.
+    /// What it has for itself: `len_bytes` rounded up, with its zones.
     range: Range<usize>,
     stale: Vec<Range<usize>>,
     /// A job has written all of it.
@@ -491,7 +518,7 @@ impl Block {
 
     /// Bytes from the segment's start, a multiple of 64.
     pub(crate) fn offset(&self) -> u64 {
-        self.range.start as u64
+        self.offset as u64
     }
 
     /// Its size, as it was asked for.
@@ -511,7 +538,9 @@ impl Block {
         if self.len_bytes < POPULATE_BYTES || self.is_warm() {
             return Ok(());
         }
-        self.arena.inner.mapping.populate(self.range.start..self.range.start + self.len_bytes)
+        // From the page that it begins in.
+        let page = self.offset - self.offset % rustix::param::page_size();
+        self.arena.inner.mapping.populate(page..self.offset + self.len_bytes)
     }
 
     /// Whether every page of it exists: it was kept from an earlier block, or a job has written all of it.
@@ -526,8 +555,9 @@ impl Block {
 
     /// The parts, in bytes from its start, that held old bytes when it was allocated; the rest was zero.
     pub(crate) fn stale_parts(&self) -> impl Iterator<Item = Range<usize>> {
-        let (start, len) = (self.range.start, self.len_bytes);
-        self.stale.iter().map(move |part| (part.start - start).min(len)..(part.end - start).min(len))
+        let (start, len) = (self.offset, self.len_bytes);
+        let inside = move |byte: usize| byte.saturating_sub(start).min(len);
+        self.stale.iter().map(move |part| inside(part.start)..inside(part.end))
     }
 }
 

@@ -232,13 +232,13 @@ fn map<T: Pod>(path: &Path, file: File, offset: usize, shape: Shape, how: Use) -
 }
 
 /// One past the last byte of elements that begin at `offset`.
-fn end_of<T: Pod>(shape: &Shape, offset: usize) -> Result<usize> {
+pub(super) fn end_of<T: Pod>(shape: &Shape, offset: usize) -> Result<usize> {
     let end = shape.size_bytes(size_of::<T>())?.checked_add(offset);
     end.ok_or_else(|| ErrorKind::SizeOverflow { shape: shape.to_vec(), element_bytes: size_of::<T>() }.into())
 }
 
 /// Gives the file its size, and blocks on the disk: without them a full disk would be a SIGBUS in whoever writes.
-fn reserve(path: &Path, file: &File, len_bytes: usize) -> Result<()> {
+pub(super) fn reserve(path: &Path, file: &File, len_bytes: usize) -> Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
     check_file_size(&path.display().to_string(), len_bytes)?;

@@ -4,6 +4,7 @@
 mod array;
 mod file;
 mod input;
+mod named;
 mod npy;
 mod part;
 mod shape;
@@ -12,6 +13,7 @@ mod source;
 pub use array::{Array, ArrayIndex};
 pub use file::FileArray;
 pub use input::Input;
+pub use named::{NamedArray, NamedInfo};
 pub use npy::NpyElement;
 pub use shape::{Indices, Shape};
 pub(crate) use source::Home;

@@ -2,9 +2,9 @@
 
 use bytemuck::Pod;
 
-use super::{Array, FileArray, Input};
+use super::{Array, FileArray, Input, NamedArray};
 
-/// Anything that a verb can read: an [`Array`], an [`Input`], a [`FileArray`].
+/// Anything that a verb can read: an [`Array`], an [`Input`], a [`FileArray`], a [`NamedArray`].
 pub trait Source: sealed::Lies {
     /// Its elements.
     type Item: Pod;
@@ -13,7 +13,7 @@ pub trait Source: sealed::Lies {
     fn shape(&self) -> &[usize];
 }
 
-/// Anything that a verb can write: an [`Array`], a writable [`FileArray`].
+/// Anything that a verb can write: an [`Array`], a writable [`FileArray`], a [`NamedArray`].
 pub trait Target: Source + sealed::Written {}
 
 pub(crate) use sealed::{Lies, Place, Written};
@@ -125,6 +125,30 @@ impl<T: Pod> Lies for FileArray<T> {
 impl<T: Pod> Written for FileArray<T> {
     fn is_warm(&self) -> bool {
         true // the page cache makes its own
+    }
+
+    fn mark_written(&mut self) {}
+}
+
+impl<T: Pod> Source for NamedArray<T> {
+    type Item = T;
+
+    fn shape(&self) -> &[usize] {
+        self.shape()
+    }
+}
+
+impl<T: Pod> Target for NamedArray<T> {}
+
+impl<T: Pod> Lies for NamedArray<T> {
+    fn place(&self) -> Place<'_> {
+        self.part().place()
+    }
+}
+
+impl<T: Pod> Written for NamedArray<T> {
+    fn is_warm(&self) -> bool {
+        true // reserved when it was made
     }
 
     fn mark_written(&mut self) {}

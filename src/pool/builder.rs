@@ -26,6 +26,7 @@ pub struct Builder {
     workers: Option<usize>,
     capacity_bytes: Option<usize>,
     huge_pages: bool,
+    redzones: Option<bool>,
     arena: Option<Arena>,
     level: Option<Level>,
     start_wait: Option<Duration>,
@@ -59,8 +60,15 @@ impl Builder {
         self
     }
 
+    /// Puts painted bytes around every array in the arena, and looks at them when a job ends: a kernel that writes past
+    /// its output is an [`ErrorKind::Overrun`] that names the array. Unless said, in builds with debug assertions.
+    pub fn redzones(mut self, wanted: bool) -> Self {
+        self.redzones = Some(wanted);
+        self
+    }
+
     /// Uses an arena that exists, such as another pool's, so that arrays made there serve here. Overrides
-    /// `capacity_bytes` and `huge_pages`.
+    /// `capacity_bytes`, `huge_pages` and `redzones`.
     pub fn arena(mut self, arena: &Arena) -> Self {
         self.arena = Some(arena.clone());
         self
@@ -103,7 +111,8 @@ impl Builder {
         let arena = match self.arena {
             Some(arena) => arena,
             None => {
-                let builder = Arena::builder().huge_pages(self.huge_pages);
+                let redzones = self.redzones.unwrap_or(cfg!(debug_assertions));
+                let builder = Arena::builder().huge_pages(self.huge_pages).redzones(redzones);
                 match self.capacity_bytes {
                     Some(bytes) => builder.capacity(bytes).create()?,
                     None => builder.create()?,

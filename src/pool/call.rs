@@ -8,6 +8,7 @@ use shmpool_kernels::Reduction;
 
 use super::executor::Report;
 use super::{ApplyKernel, Pool, Progress};
+use crate::arena::Overrun;
 use crate::array::{Array, Home, Shape, Source, Target};
 use crate::control::parent::{POPULATE, STREAM};
 use crate::control::{MESSAGE_BYTES_MAX, N_OPERANDS, PARAMS_BYTES_MAX};
@@ -479,7 +480,15 @@ impl<'a> Call<'a> {
         if ended.n_failed == 0 {
             out.mark_written();
         }
-        Ok((Finished { started, n_elements, grain }, ended))
+        let overrun = arguments.iter().find_map(|argument| self.overrun(argument));
+        Ok((Finished { started, n_elements, grain, overrun }, ended))
+    }
+
+    /// Whether somebody wrote outside of an array of the arena.
+    fn overrun(&self, argument: &Argument) -> Option<(Argument, Overrun)> {
+        let Operand { share, offset, bytes } = argument.operand;
+        let overrun = if share == 0 { self.pool.arena.overrun(offset, bytes) } else { None };
+        overrun.map(|overrun| (*argument, overrun))
     }
 
     fn grain_for(&self, n_elements: u64, element_bytes: usize) -> Result<u64> {
@@ -551,6 +560,8 @@ pub(super) struct Finished {
     started: Instant,
     n_elements: u64,
     grain: u64,
+    /// What was found around its arrays.
+    overrun: Option<(Argument, Overrun)>,
 }
 
 impl Finished {
@@ -568,7 +579,12 @@ impl Finished {
         if ended.failures.is_empty() {
             let whole = if ended.n_tasks == 0 { vec![] } else { vec![(0, u64::from(ended.n_tasks))] };
             assert_eq!(ended.done, whole, "a job without failures has done all of its tasks");
-            return Ok(());
+            return match self.overrun {
+                None => Ok(()),
+                Some((Argument { what: array, operand }, Overrun { byte })) => {
+                    Err(ErrorKind::Overrun { array, byte, len_bytes: operand.bytes }.into())
+                }
+            };
         }
         let describe = |(task, failure): (u32, Failure)| {
             let elements = self.elements(task);

@@ -79,24 +79,33 @@ impl Drop for Watch<'_> {
 }
 
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel passes a record of a fault, which has an address.
-    let address = unsafe { (*info).si_addr() } as usize;
+    // SAFETY: the kernel passes the signal's record, which has an address if the signal is of a fault.
+    let (address, is_fault) = unsafe { ((*info).si_addr() as usize, (*info).si_code > 0) };
+    if is_fault {
+        note(address);
+    }
+    let which = usize::from(signal == SIGNALS[1]);
+    // SAFETY: `install` has filled the record.
+    unsafe { libc::sigaction(signal, &raw const (*BEFORE.0.get())[which], ptr::null_mut()) };
+    if !is_fault {
+        // Somebody sent the signal. An access is tried again on return, and meets the handler of before; this would be
+        // forgotten.
+        // SAFETY: takes a number.
+        unsafe { libc::raise(signal) };
+    }
+}
+
+/// Leaves a message if the address lies in an operand of the lease under way.
+fn note(address: usize) {
     let touched = EXTENTS
         .iter()
         .position(|extent| (extent.start.load(Relaxed)..extent.end.load(Relaxed)).contains(&address));
     let message = MESSAGE.load(Relaxed);
-    if let Some(operand) = touched
-        && !message.is_null()
-    {
-        // SAFETY: `watch` stored the address of a message that stays mapped until its guard has taken it away.
-        let message = unsafe { &*message };
-        message.place.store(operand as u32, Relaxed);
-        message.bytes.store((address - EXTENTS[operand].start.load(Relaxed)) as u64, Relaxed);
-        message.text[0].store(LEASE.load(Relaxed), Relaxed);
-        message.kind.store(FAULT, Relaxed);
-    }
-    // The access is tried again on return, and meets the handler of before.
-    let which = usize::from(signal == SIGNALS[1]);
-    // SAFETY: `install` has filled the record.
-    unsafe { libc::sigaction(signal, &raw const (*BEFORE.0.get())[which], ptr::null_mut()) };
+    let Some(operand) = touched.filter(|_| !message.is_null()) else { return };
+    // SAFETY: `watch` stored the address of a message that stays mapped until its guard has taken it away.
+    let message = unsafe { &*message };
+    message.place.store(operand as u32, Relaxed);
+    message.bytes.store((address - EXTENTS[operand].start.load(Relaxed)) as u64, Relaxed);
+    message.text[0].store(LEASE.load(Relaxed), Relaxed);
+    message.kind.store(FAULT, Relaxed);
 }

@@ -1,0 +1,396 @@
+//! Arrays that have a name: other programs open them by it, Python's `multiprocessing.shared_memory` among them.
+#![allow(unsafe_code)] // constructors with a contract, and slices over a mapping
+
+use std::fmt;
+use std::fs::File;
+use std::ops::Deref;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use bytemuck::{Pod, Zeroable};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use shared_memory::ShmemConf;
+
+use super::file::{end_of, reserve};
+use super::npy::{self, Header, NpyElement};
+use super::part::Part;
+use super::shape::Shape;
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::{Share, Use};
+
+/// An array with a name, for programs that were started on their own: POSIX shared memory.
+///
+/// The elements come first, so that who knows type and shape needs nothing else
+/// (`numpy.ndarray(shape, dtype, buffer=SharedMemory(name).buf)`); behind them lies a trailer that says both, which
+/// [`open`](NamedArray::open) compares. The trailer is written last: a name without it belongs to a program that is not
+/// ready yet, or to one that is none of ours.
+///
+/// Dropping the array does not remove the name: that is what it is for. [`NamedArray::remove`] does, and
+/// [`collect_garbage`](NamedArray::collect_garbage) removes those that nobody uses; who has it open keeps it.
+///
+/// Python before 3.13 removes a name when the process that merely opened it ends (its resource tracker takes it for its
+/// own): there, `multiprocessing.resource_tracker.unregister(shm._name, "shared_memory")` after opening it.
+///
+/// # The contract of the constructors
+/// They are `unsafe`, since every process of this user can open the name. While the array lives, nobody cuts it short,
+/// and nobody else writes an element while this process or a job uses it. Programs agree on that by means of their own.
+///
+/// ```
+/// # shmpool::init();
+/// # let pool = shmpool::Pool::builder().workers(0).build()?;
+/// # let name = format!("shmpool-doc-{}", std::process::id());
+/// use shmpool::NamedArray;
+///
+/// // SAFETY: nobody else uses this name.
+/// let scan = unsafe { NamedArray::create(&name, [2, 3], |xs: &mut [f32]| xs.fill(1.5))? };
+/// // SAFETY: another program, perhaps; both read.
+/// let again = unsafe { NamedArray::<f32>::open(&name)? };
+/// assert_eq!((again.shape(), again[5]), (&[2, 3][..], 1.5));
+/// assert_eq!(pool.reduce(&scan, 0.0, |sum, x| sum + x, |a, b| a + b)?, 9.0);
+/// NamedArray::remove(&name)?;
+/// # Ok::<(), shmpool::Error>(())
+/// ```
+pub struct NamedArray<T: Pod = u8> {
+    part: Part<T>,
+    name: String,
+}
+
+/// A name that some program has made with [`NamedArray::create`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NamedInfo {
+    /// The name.
+    pub name: String,
+    /// NumPy's word for the element type.
+    pub descr: String,
+    /// Lengths of the array.
+    pub shape: Vec<usize>,
+    /// Bytes of memory that it takes.
+    pub size_bytes: u64,
+    /// Processes that have it mapped, as far as this user may look into them.
+    pub users: Vec<u32>,
+    /// Whether somebody has it open, mapped or not.
+    pub is_open: bool,
+}
+
+/// What stands behind the elements, at the very end.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Trailer {
+    magic: [u8; 8],
+    version: u32,
+    ndim: u32,
+    shape: [u64; 4],
+    /// NumPy's word for the type, filled up with zeros.
+    descr: [u8; 8],
+    len_bytes: u64,
+}
+
+const MAGIC: [u8; 8] = *b"shmpool\0";
+const VERSION: u32 = 1;
+/// The trailer begins on such an edge.
+const EDGE: usize = 64;
+
+/// Where Linux keeps POSIX shared memory.
+const FOLDER: &str = "/dev/shm";
+
+impl Trailer {
+    fn read(file: &File) -> Option<(Trailer, Header)> {
+        let size = file.metadata().ok()?.len();
+        let mut bytes = [0; size_of::<Trailer>()];
+        let at = size.checked_sub(bytes.len() as u64)?;
+        file.read_exact_at(&mut bytes, at).ok()?;
+        let trailer: Trailer = bytemuck::pod_read_unaligned(&bytes);
+        let ndim = trailer.ndim as usize;
+        if trailer.magic != MAGIC || trailer.version != VERSION || !(1..=4).contains(&ndim) {
+            return None;
+        }
+        let descr = trailer.descr.split(|&byte| byte == 0).next()?;
+        let descr = std::str::from_utf8(descr).ok()?.to_owned();
+        let shape = trailer.shape[..ndim].iter().map(|&len| len as usize).collect();
+        Some((trailer, Header { descr, shape, offset: 0 }))
+    }
+}
+
+impl<T: NpyElement> NamedArray<T> {
+    /// A new array of this name, filled by `fill`, which finds zeros; others can open it once that is done.
+    ///
+    /// # Safety
+    /// See [the contract](NamedArray#the-contract-of-the-constructors).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if the name is taken, or `/dev/shm` has no room for it (containers often get 64 MiB);
+    /// [`ErrorKind::Option`] for a name with a slash, or none; [`ErrorKind::SizeOverflow`].
+    pub unsafe fn create(
+        name: &str,
+        shape: impl Into<Shape>,
+        fill: impl FnOnce(&mut [T]),
+    ) -> Result<NamedArray<T>> {
+        let (path, shape) = (path_of(name)?, shape.into());
+        let len_bytes = end_of::<T>(&shape, 0)?;
+        let trailer_at = len_bytes.checked_next_multiple_of(EDGE);
+        let size = trailer_at.and_then(|at| at.checked_add(size_of::<Trailer>()));
+        let (Some(trailer_at), Some(size)) = (trailer_at, size) else {
+            let (shape, element_bytes) = (shape.to_vec(), size_of::<T>());
+            return Err(ErrorKind::SizeOverflow { shape, element_bytes }.into());
+        };
+        let fail = |error: std::io::Error| Error::os(format!("create named array {name:?}"), error);
+        let made = ShmemConf::new().os_id(name).size(size).create();
+        // As long as it is the owner, an error below removes the name again.
+        let mut made = made.map_err(|error| fail(std::io::Error::other(error)))?;
+        let file = File::options().read(true).write(true).open(&path).map_err(fail)?;
+        reserve(&path, &file, size)?;
+        flock(&file, FlockOperation::LockShared).map_err(|error| fail(error.into()))?;
+        let trailer_file = file.try_clone().map_err(fail)?;
+        let mut array = map(name, file, &shape, size)?;
+        // SAFETY: nobody else knows yet what it will be: the trailer is missing, as the documentation says.
+        fill(unsafe { array.part.as_mut_slice() });
+        let mut trailer =
+            Trailer { magic: MAGIC, version: VERSION, len_bytes: len_bytes as u64, ..Zeroable::zeroed() };
+        trailer.ndim = shape.len() as u32;
+        for (word, &len) in trailer.shape.iter_mut().zip(shape.iter()) {
+            *word = len as u64;
+        }
+        trailer.descr[..T::DESCR.len()].copy_from_slice(T::DESCR.as_bytes());
+        trailer_file.write_all_at(bytemuck::bytes_of(&trailer), trailer_at as u64).map_err(fail)?;
+        made.set_owner(false);
+        Ok(array)
+    }
+
+    /// The array of this name, which this library has created, perhaps in another program.
+    ///
+    /// # Safety
+    /// See [the contract](NamedArray#the-contract-of-the-constructors).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if there is none; [`ErrorKind::Named`] if it is not ready, or not ours: then
+    /// [`open_foreign`](NamedArray::open_foreign) opens it; [`ErrorKind::Npy`] if its elements are of another type.
+    pub unsafe fn open(name: &str) -> Result<NamedArray<T>> {
+        let (path, file) = open(name)?;
+        let Some((trailer, header)) = Trailer::read(&file) else {
+            let why = "has no trailer: its program is not ready, or it is not shmpool's";
+            return Err(ErrorKind::Named { name: name.to_owned(), why }.into());
+        };
+        let shape = npy::shape_of::<T>(&header);
+        let shape = shape.map_err(|error| Error::from(ErrorKind::Npy { path, error }))?;
+        let size = end_of::<T>(&shape, 0)?;
+        if size as u64 != trailer.len_bytes {
+            let why = "has a damaged trailer: shape and size contradict each other";
+            return Err(ErrorKind::Named { name: name.to_owned(), why }.into());
+        }
+        map(name, file, &shape, size)
+    }
+}
+
+impl<T: Pod> NamedArray<T> {
+    /// Shared memory that another library has made, as an array of this shape that begins at its first byte.
+    ///
+    /// # Safety
+    /// See [the contract](NamedArray#the-contract-of-the-constructors).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if there is none; [`ErrorKind::Shape`] in bytes if it is too small; [`ErrorKind::SizeOverflow`].
+    pub unsafe fn open_foreign(name: &str, shape: impl Into<Shape>) -> Result<NamedArray<T>> {
+        let ((_, file), shape) = (open(name)?, shape.into());
+        let size = end_of::<T>(&shape, 0)?;
+        map(name, file, &shape, size)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its lengths, one to four.
+    pub fn shape(&self) -> &[usize] {
+        self.part.shape()
+    }
+
+    /// The number of its elements.
+    pub fn len(&self) -> usize {
+        self.part.len()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements in row-major order.
+    #[inline]
+    pub fn as_slice(&self) -> &[T] {
+        self.part.as_slice()
+    }
+
+    /// The elements in row-major order.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: opened to be written; nobody else writes or reads meanwhile, as whoever opened it has promised; and
+        // `&mut self` is the only way to it through this array.
+        unsafe { self.part.as_mut_slice() }
+    }
+
+    pub(crate) fn part(&self) -> &Part<T> {
+        &self.part
+    }
+}
+
+/// Names.
+impl NamedArray {
+    /// Removes a name. Who has the array open keeps it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if there is none; [`ErrorKind::Option`] for a name with a slash, or none.
+    pub fn remove(name: &str) -> Result<()> {
+        let path = path_of(name)?;
+        std::fs::remove_file(&path).map_err(|error| Error::os(format!("remove named array {name:?}"), error))
+    }
+
+    /// Every name that [`create`](NamedArray::create) has made and that this user may open, in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if `/dev/shm` or `/proc` cannot be read.
+    pub fn list() -> Result<Vec<NamedInfo>> {
+        let mappings = Mappings::read()?;
+        let mut found: Vec<NamedInfo> =
+            ours()?.into_iter().map(|(name, file)| info(name, &file, &mappings)).collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// Removes the names that `wanted` picks and nobody uses, and returns them: no process has them open with this
+    /// library, and none has them mapped, whatever library it uses (Python takes no lock).
+    ///
+    /// Mappings of processes that this user may not look into do not count, unless it is root.
+    ///
+    /// # Errors
+    /// As for [`list`](NamedArray::list).
+    pub fn collect_garbage(wanted: impl Fn(&NamedInfo) -> bool) -> Result<Vec<NamedInfo>> {
+        let mut removed = Vec::new();
+        for (name, file) in ours()? {
+            // Whoever opens it from here on waits for us, and then finds that the name is gone.
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+                continue;
+            }
+            let info = info(name, &file, &Mappings::read()?);
+            let unused = info.users.is_empty() && is_still(&info.name, &file);
+            if unused && wanted(&info) && NamedArray::remove(&info.name).is_ok() {
+                removed.push(info);
+            }
+        }
+        removed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(removed)
+    }
+}
+
+fn path_of(name: &str) -> Result<PathBuf> {
+    if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') || name.len() > 255 {
+        let why = "is no name: up to 255 bytes without a slash, and no dot first";
+        return Err(ErrorKind::Option { option: "name", value: format!("{name:?}"), why }.into());
+    }
+    Ok(Path::new(FOLDER).join(name))
+}
+
+/// Opens and locks a name, and makes sure that it has not been collected meanwhile.
+fn open(name: &str) -> Result<(PathBuf, File)> {
+    let path = path_of(name)?;
+    let fail = |error: std::io::Error| Error::os(format!("open named array {name:?}"), error);
+    loop {
+        let file = File::options().read(true).write(true).open(&path).map_err(fail)?;
+        match flock(&file, FlockOperation::LockShared) {
+            Err(Errno::INTR) => continue,
+            locked => locked.map_err(|error| fail(error.into()))?,
+        }
+        if is_still(name, &file) {
+            return Ok((path, file));
+        }
+    }
+}
+
+/// Whether the name leads to this file.
+fn is_still(name: &str, file: &File) -> bool {
+    let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let there = path_of(name).ok().and_then(|path| path.metadata().ok()).map(id);
+    there.is_some() && there == file.metadata().ok().map(id)
+}
+
+fn map<T: Pod>(name: &str, file: File, shape: &Shape, size: usize) -> Result<NamedArray<T>> {
+    let found =
+        file.metadata().map_err(|error| Error::os(format!("stat named array {name:?}"), error))?.len();
+    if (size as u64) > found {
+        let (found, wanted) = (vec![found as usize], vec![size]);
+        return Err(ErrorKind::Shape { what: "bytes of the named array", found, wanted }.into());
+    }
+    let share = match size {
+        0 => None,
+        _ => Some(Share::of_file(name.to_owned(), file, size, Use::Write)?),
+    };
+    let part = Part::new(share, 0, *shape, shape.n_elements()?).expect("checked above");
+    Ok(NamedArray { part, name: name.to_owned() })
+}
+
+/// Every file with our trailer, and its name.
+fn ours() -> Result<Vec<(String, File)>> {
+    let entries = std::fs::read_dir(FOLDER).map_err(|error| Error::os(format!("read {FOLDER}"), error))?;
+    let named = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        if !entry.file_type().ok()?.is_file() {
+            return None;
+        }
+        let name = entry.file_name().into_string().ok()?;
+        let file = File::open(entry.path()).ok()?;
+        Trailer::read(&file).is_some().then_some((name, file))
+    });
+    Ok(named.collect())
+}
+
+fn info(name: String, file: &File, mappings: &Mappings) -> NamedInfo {
+    let header = Trailer::read(file).map(|(_, header)| header);
+    let (descr, shape) = header.map_or((String::new(), Vec::new()), |header| (header.descr, header.shape));
+    let metadata = file.metadata().ok();
+    let users = metadata.as_ref().map_or(Vec::new(), |file| mappings.of(file.ino()));
+    // Our own lock, if we hold one, is on this very descriptor.
+    let is_open = !users.is_empty() || flock(file, FlockOperation::NonBlockingLockExclusive).is_err();
+    NamedInfo { name, descr, shape, size_bytes: metadata.map_or(0, |file| file.len()), users, is_open }
+}
+
+/// Which processes map which files of `/dev/shm`.
+struct Mappings(Vec<(u64, u32)>);
+
+impl Mappings {
+    fn read() -> Result<Mappings> {
+        let processes = std::fs::read_dir("/proc").map_err(|error| Error::os("read /proc", error))?;
+        let mut found = Vec::new();
+        for process in processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok()) {
+            let Ok(maps) = std::fs::read_to_string(format!("/proc/{process}/maps")) else { continue };
+            // `start-end perms offset device inode path`
+            let inodes = maps
+                .lines()
+                .filter(|line| line.contains(FOLDER))
+                .filter_map(|line| line.split_ascii_whitespace().nth(4)?.parse::<u64>().ok());
+            found.extend(inodes.map(|inode| (inode, process)));
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(Mappings(found))
+    }
+
+    fn of(&self, inode: u64) -> Vec<u32> {
+        self.0.iter().filter(|(mapped, _)| *mapped == inode).map(|(_, process)| *process).collect()
+    }
+}
+
+impl<T: Pod> Deref for NamedArray<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        self.as_slice()
+    }
+}
+
+impl<T: Pod> fmt::Debug for NamedArray<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NamedArray").field("name", &self.name).field("shape", self.part.shape()).finish()
+    }
+}
