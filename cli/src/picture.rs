@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
     let (input, output) = (&*args.input, &*args.output);
     // All that can be known to be wrong is, before anything costs time.
     check_name(output)?;
-    let chain = parse_chain(&args.steps)?;
+    let chain = parse_chain::<u8>(&args.steps)?;
     let undecoded = Undecoded::open(input)?;
     let shape @ [height, width, channels] = undecoded.shape();
     let n_tiles = n_tiles(&chain, shape).map_err(|error| Failure::from(error).about(input))?;

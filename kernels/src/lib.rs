@@ -72,7 +72,11 @@ mod stock;
 pub use border::{Border, BorderCode};
 pub use chain::Chain;
 pub use error::KernelError;
-pub use image::{Blur, Gaussian, Gradient, Gray, Identity, Luma, SIGMA_MAX, Sobel};
+pub use image::{
+    AMOUNT_MAX, Blur, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode, FACTOR_MAX, GAMMA_MAX, Gamma,
+    Gaussian, Gradient, Gray, Identity, Invert, Laplacian, Levels, Luma, Lut, Mean, Median, Ordered, Prewitt,
+    RADIUS_MAX, Ranked, SIGMA_MAX, Scharr, Sharpen, Sobel, Threshold, Unsharp,
+};
 pub use kernel::{ElementKernel, Reduction, TileKernel, has_alpha};
 pub use level::{Level, Work};
 pub use numeric::{Axpb, Mandelbrot, MinMax, Sqrt, Sum, Viewport};

@@ -26,6 +26,16 @@ impl SampleType {
         }
     }
 
+    /// The sample that images show as white: 255, 65535 or 1.0. Black is 0.
+    #[must_use]
+    pub const fn white(self) -> f32 {
+        match self {
+            SampleType::U8 => 255.0,
+            SampleType::U16 => 65_535.0,
+            SampleType::F32 => 1.0,
+        }
+    }
+
     /// The sample nearest to `value` as memory holds it, and how many of the bytes that is.
     pub(crate) fn bytes_of(self, value: f32) -> ([u8; 4], usize) {
         let mut bytes = [0; 4];
@@ -58,6 +68,13 @@ pub trait Sample: sealed::Sealed + Pod + Default + PartialEq + fmt::Debug + Send
 
     /// The nearest sample, ties to even, cut to the type's range; NaN becomes 0. An `f32` stays what it is.
     fn from_f32(value: f32) -> Self;
+
+    /// [`Sample::from_f32`] for sums that an `f32` does not hold; an `f32` sample is the nearest one.
+    fn from_f64(value: f64) -> Self;
+
+    /// The place of the sample in a table of all that its type has: of 256 for `u8`, 65536 for `u16`. No table holds
+    /// all `f32`, whose place is 0.
+    fn index(self) -> usize;
 }
 
 impl Sample for u8 {
@@ -71,6 +88,16 @@ impl Sample for u8 {
     #[inline(always)]
     fn from_f32(value: f32) -> Self {
         round_to_bits(value, 255.0) as u8
+    }
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        round_to_bits_f64(value, 255.0) as u8
+    }
+
+    #[inline(always)]
+    fn index(self) -> usize {
+        usize::from(self)
     }
 }
 
@@ -86,6 +113,16 @@ impl Sample for u16 {
     fn from_f32(value: f32) -> Self {
         round_to_bits(value, 65_535.0) as u16
     }
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        round_to_bits_f64(value, 65_535.0) as u16
+    }
+
+    #[inline(always)]
+    fn index(self) -> usize {
+        usize::from(self)
+    }
 }
 
 impl Sample for f32 {
@@ -100,6 +137,16 @@ impl Sample for f32 {
     fn from_f32(value: f32) -> Self {
         value
     }
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+
+    #[inline(always)]
+    fn index(self) -> usize {
+        0
+    }
 }
 
 /// An integer in the low 16 bits: `value` rounded (ties to even) and cut to `0.0..=max`.
@@ -112,6 +159,14 @@ fn round_to_bits(value: f32, max: f32) -> u32 {
     let low = if value > 0.0 { value } else { 0.0 };
     let cut = if low < max { low } else { max };
     (cut + 8_388_608.0).to_bits()
+}
+
+/// [`round_to_bits`] in `f64`, which has no fraction from 2^52 on.
+#[inline(always)]
+fn round_to_bits_f64(value: f64, max: f64) -> u64 {
+    let low = if value > 0.0 { value } else { 0.0 };
+    let cut = if low < max { low } else { max };
+    (cut + 4_503_599_627_370_496.0).to_bits()
 }
 
 mod sealed {
@@ -131,11 +186,14 @@ mod tests {
             let x = i as f32 / 8.0;
             assert_eq!(u8::from_f32(x), x.round_ties_even() as u8, "{x}");
             assert_eq!(u16::from_f32(x), x.round_ties_even() as u16, "{x}");
+            assert_eq!(u8::from_f64(x.into()), u8::from_f32(x), "{x}");
+            assert_eq!(u16::from_f64(x.into()), u16::from_f32(x), "{x}");
         }
         for (x, wanted) in
             [(f32::NAN, 0), (f32::INFINITY, 255), (f32::NEG_INFINITY, 0), (-0.0, 0), (1e30, 255)]
         {
             assert_eq!(u8::from_f32(x), wanted, "{x}");
+            assert_eq!(u8::from_f64(x.into()), wanted, "{x}");
         }
     }
 

@@ -8,8 +8,8 @@ use std::{fmt, ptr};
 
 use crate::{Border, KernelError, Level, Sample, SampleType, Tile, TileKernel, Window, Work, Workspace};
 
-/// Bytes that the parameters of a kernel in a chain may take.
-pub const PARAMETER_BYTES_MAX: usize = 64;
+/// Bytes that the parameters of a kernel in a chain may take: a table of all `u8`, or 7 x 7 weights and a few more.
+pub const PARAMETER_BYTES_MAX: usize = 256;
 
 /// What there is to know about one kernel for one sample type: its functions, as compiled for it.
 ///
@@ -169,7 +169,7 @@ struct Parameters([u8; PARAMETER_BYTES_MAX]);
 
 impl Parameters {
     fn of<K: bytemuck::Pod>(kernel: K) -> Self {
-        const { assert!(size_of::<K>() <= PARAMETER_BYTES_MAX, "a kernel in a chain has at most 64 bytes") };
+        const { assert!(size_of::<K>() <= PARAMETER_BYTES_MAX, "a kernel in a chain has at most 256 bytes") };
         Parameters::from_bytes(bytemuck::bytes_of(&kernel))
     }
 

@@ -1,6 +1,13 @@
 //! The stock image kernels by name: the table behind help texts, and the parser that uses it.
+//!
+//! A level in a word (a threshold, an offset, the constant of a border) is given on the scale 0 to 255, whatever
+//! samples the image has, and stands for the same brightness in all of them: 255 is 65535 in `u16` and 1.0 in `f32`.
 
-use crate::{Border, Chain, Gaussian, Gray, Identity, KernelError, SIGMA_MAX, Sobel, Step};
+mod table;
+
+pub use table::STOCK;
+
+use crate::{Border, Chain, KernelError, Sample, SampleType, Step, TileKernel};
 
 /// A stock image kernel as the command line sees it.
 pub struct Stock {
@@ -12,7 +19,8 @@ pub struct Stock {
     pub summary: &'static str,
     /// What may follow the name.
     pub parameters: &'static [Parameter],
-    build: fn(&Arguments<'_>) -> Result<Step, KernelError>,
+    /// The steps that the word stands for, for the sample type of the arguments.
+    build: fn(&Arguments<'_>) -> Result<Vec<Step>, KernelError>,
 }
 
 /// A parameter of a stock kernel.
@@ -37,7 +45,33 @@ pub enum Values {
         /// In the range.
         up_to: f32,
     },
-    /// The name of a [`Border`], or a number from 0 to 255 that every sample beyond the edge then has.
+    /// A number from the first to the second, both included.
+    Range {
+        /// In the range.
+        from: f32,
+        /// In the range.
+        to: f32,
+    },
+    /// A whole number from the first to the second, both included.
+    Whole {
+        /// In the range.
+        from: u32,
+        /// In the range.
+        to: u32,
+    },
+    /// A level from the first to the second, on the scale where 0 is black and 255 white.
+    Level {
+        /// In the range.
+        from: f32,
+        /// In the range.
+        to: f32,
+    },
+    /// Finite numbers with `/` between them.
+    Numbers {
+        /// How many, in words.
+        how_many: &'static str,
+    },
+    /// The name of a [`Border`], or a level from 0 to 255 that every sample beyond the edge then has.
     Border,
 }
 
@@ -47,6 +81,10 @@ impl Values {
     pub fn describe(self) -> String {
         match self {
             Values::Number { above, up_to } => format!("a number above {above}, up to {up_to}"),
+            Values::Range { from, to } => format!("a number from {from} to {to}"),
+            Values::Whole { from, to } => format!("a whole number from {from} to {to}"),
+            Values::Level { from, to } => format!("a level from {from} to {to} (255 is white)"),
+            Values::Numbers { how_many } => format!("{how_many} with / between them"),
             Values::Border => {
                 let names = Border::NAMED.map(|(name, _)| name).join(", ");
                 format!("{names} or a number from 0 to 255")
@@ -55,66 +93,20 @@ impl Values {
     }
 }
 
-const BORDER: Parameter = Parameter {
-    name: "border",
-    summary: "what lies beyond the edge of the image",
-    values: Values::Border,
-    default: "reflect101",
-};
-
-/// Every stock image kernel.
-pub static STOCK: [Stock; 4] = [
-    Stock {
-        name: "gray",
-        aliases: &["grey", "grayscale"],
-        summary: "colour to gray with the weights of BT.601",
-        parameters: &[],
-        build: |_| Ok(Step::of::<u8, _>(Gray)),
-    },
-    Stock {
-        name: "gaussian",
-        aliases: &["blur"],
-        summary: "gaussian blur of every channel",
-        parameters: &[
-            Parameter {
-                name: "sigma",
-                summary: "standard deviation in pixels",
-                values: Values::Number { above: 0.0, up_to: SIGMA_MAX },
-                default: "1",
-            },
-            BORDER,
-        ],
-        build: |arguments| {
-            let filter = Gaussian::new(arguments.number("sigma")?);
-            Ok(Step::of::<u8, _>(filter.border(arguments.border()?)))
-        },
-    },
-    Stock {
-        name: "sobel",
-        aliases: &["edges"],
-        summary: "strength of edges, the length of the Sobel gradient",
-        parameters: &[BORDER],
-        build: |arguments| Ok(Step::of::<u8, _>(Sobel::new(arguments.border()?))),
-    },
-    Stock {
-        name: "copy",
-        aliases: &[],
-        summary: "the image as it is",
-        parameters: &[],
-        build: |_| Ok(Step::of::<u8, _>(Identity)),
-    },
-];
-
 /// The chain that `words` spell, each `KERNEL` or `KERNEL:PARAMETER=VALUE,PARAMETER=VALUE`; no words copy.
+///
+/// The same words make a chain for any sample type. Levels are given on the scale 0 to 255 for all of them.
 ///
 /// ```
 /// use shmpool_kernels::{Chain, Gaussian, Gray, KernelError, Sobel, parse_chain};
 ///
-/// let spelt = parse_chain(&["gray", "blur:sigma=2", "sobel"])?;
+/// let words = ["gray", "blur:sigma=2", "sobel"];
 /// let typed = Chain::<u8, u8>::of(Gray).then(Gaussian::new(2.0)).then(Sobel::default());
-/// assert_eq!(spelt.steps(), typed.steps());
+/// assert_eq!(parse_chain::<u8>(&words)?.steps(), typed.steps());
+/// let typed = Chain::<u16, u16>::of(Gray).then(Gaussian::new(2.0)).then(Sobel::default());
+/// assert_eq!(parse_chain::<u16>(&words)?.steps(), typed.steps());
 ///
-/// let error = parse_chain(&["blr:sigma=2"]).unwrap_err();
+/// let error = parse_chain::<u8>(&["blr:sigma=2"]).unwrap_err();
 /// assert!(error.to_string().starts_with(r#"step "blr:sigma=2": no kernel is called "blr" (did you mean blur?)"#));
 /// # Ok::<(), KernelError>(())
 /// ```
@@ -123,13 +115,24 @@ pub static STOCK: [Stock; 4] = [
 /// [`KernelError::UnknownKernel`], [`UnknownParameter`](KernelError::UnknownParameter),
 /// [`RepeatedParameter`](KernelError::RepeatedParameter), [`NoValue`](KernelError::NoValue) and
 /// [`Value`](KernelError::Value); each names the word it is about.
-pub fn parse_chain<W: AsRef<str>>(words: &[W]) -> Result<Chain<u8, u8>, KernelError> {
+pub fn parse_chain<T: Sample>(words: &[impl AsRef<str>]) -> Result<Chain<T, T>, KernelError> {
     if words.is_empty() {
         return Ok(Chain::new());
     }
-    let steps: Result<Vec<Step>, KernelError> = words.iter().map(|word| parse_step(word.as_ref())).collect();
-    // Every stock kernel is built for `u8` samples and makes them.
-    Ok(Chain::from_steps(steps?))
+    let mut steps = Vec::with_capacity(words.len());
+    for word in words {
+        steps.extend(parse_word(word.as_ref(), T::TYPE)?);
+    }
+    // Every stock kernel makes samples of the type that it reads.
+    Ok(Chain::from_steps(steps))
+}
+
+/// A kernel for all three sample types.
+trait ForEverySample: TileKernel<u8, Out = u8> + TileKernel<u16, Out = u16> + TileKernel<f32, Out = f32> {}
+
+impl<K> ForEverySample for K where
+    K: TileKernel<u8, Out = u8> + TileKernel<u16, Out = u16> + TileKernel<f32, Out = f32>
+{
 }
 
 /// The arguments of one word: names that the kernel has, each at most once, values not looked at yet.
@@ -137,25 +140,63 @@ struct Arguments<'w> {
     word: &'w str,
     stock: &'static Stock,
     given: Vec<(&'static Parameter, &'w str)>,
+    sample: SampleType,
 }
 
 impl Arguments<'_> {
+    /// The step that runs `kernel` on the samples that the chain is for.
+    fn step<K: ForEverySample>(&self, kernel: K) -> Step {
+        match self.sample {
+            SampleType::U8 => Step::of::<u8, K>(kernel),
+            SampleType::U16 => Step::of::<u16, K>(kernel),
+            SampleType::F32 => Step::of::<f32, K>(kernel),
+        }
+    }
+
     fn number(&self, name: &'static str) -> Result<f32, KernelError> {
         let (parameter, found) = self.value(name);
-        let Values::Number { above, up_to } = parameter.values else {
-            return Err(self.refused(parameter, found));
-        };
-        let number = found.parse().ok().filter(|number| above < *number && *number <= up_to);
+        let number = found.parse().ok().filter(|&number| match parameter.values {
+            Values::Number { above, up_to } => above < number && number <= up_to,
+            Values::Range { from, to } | Values::Level { from, to } => from <= number && number <= to,
+            _ => false,
+        });
         number.ok_or_else(|| self.refused(parameter, found))
     }
 
+    fn whole(&self, name: &'static str) -> Result<u32, KernelError> {
+        let (parameter, found) = self.value(name);
+        let Values::Whole { from, to } = parameter.values else {
+            return Err(self.refused(parameter, found));
+        };
+        let number = found.parse().ok().filter(|number| (from..=to).contains(number));
+        number.ok_or_else(|| self.refused(parameter, found))
+    }
+
+    /// A level in sample units.
+    fn level(&self, name: &'static str) -> Result<f32, KernelError> {
+        Ok(self.in_samples(self.number(name)?))
+    }
+
+    fn numbers(&self, name: &'static str) -> Result<Vec<f32>, KernelError> {
+        let (parameter, found) = self.value(name);
+        let numbers =
+            found.split('/').map(|number| number.parse().ok().filter(|number: &f32| number.is_finite()));
+        numbers.collect::<Option<_>>().ok_or_else(|| self.refused(parameter, found))
+    }
+
     fn border(&self) -> Result<Border, KernelError> {
-        let (parameter, found) = self.value(BORDER.name);
+        let (parameter, found) = self.value(table::BORDER.name);
         if let Some((_, border)) = Border::NAMED.into_iter().find(|(name, _)| *name == found) {
             return Ok(border);
         }
         let value = found.parse().ok().filter(|value| (0.0..=255.0).contains(value));
-        value.map(Border::Constant).ok_or_else(|| self.refused(parameter, found))
+        let constant = value.map(|value| Border::Constant(self.in_samples(value)));
+        constant.ok_or_else(|| self.refused(parameter, found))
+    }
+
+    /// What a level on the scale 0 to 255 is in the samples of the image.
+    fn in_samples(&self, level: f32) -> f32 {
+        (f64::from(level) * f64::from(self.sample.white()) / 255.0) as f32
     }
 
     /// The parameter of that name, and what was given for it or else its default.
@@ -170,6 +211,12 @@ impl Arguments<'_> {
         }
     }
 
+    /// [`KernelError::Value`] about the parameter of that name, for what only the kernel can tell.
+    fn refuse(&self, name: &'static str) -> KernelError {
+        let (parameter, found) = self.value(name);
+        self.refused(parameter, found)
+    }
+
     fn refused(&self, parameter: &Parameter, found: &str) -> KernelError {
         KernelError::Value {
             word: self.word.to_owned(),
@@ -180,7 +227,7 @@ impl Arguments<'_> {
     }
 }
 
-fn parse_step(word: &str) -> Result<Step, KernelError> {
+fn parse_word(word: &str, sample: SampleType) -> Result<Vec<Step>, KernelError> {
     let (name, rest) = word.split_once(':').unwrap_or((word, ""));
     let stock = find(word, name)?;
     let mut given = Vec::new();
@@ -191,7 +238,7 @@ fn parse_step(word: &str) -> Result<Step, KernelError> {
         }
         given.push((parameter, value));
     }
-    (stock.build)(&Arguments { word, stock, given })
+    (stock.build)(&Arguments { word, stock, given, sample })
 }
 
 fn find(word: &str, name: &str) -> Result<&'static Stock, KernelError> {

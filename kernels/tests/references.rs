@@ -1,71 +1,21 @@
 //! The kernels against what NumPy, SciPy and OpenCV give; `references/make.py` made the expected values.
 
-use bytemuck::Pod;
+mod common;
+
+use common::cases::{Case, MAIN, input};
 use shmpool_kernels::{
     Axpb, Border, Chain, ElementKernel, Gaussian, Gradient, Gray, Luma, Mandelbrot, Reduction, Sobel, Sqrt,
     Sum, TileKernel, Viewport,
 };
 
-static BYTES: &[u8] = include_bytes!("references/references.bin");
-static LINES: &str = include_str!("references/references.txt");
-
-/// One expected array: what it is, and where it lies.
-struct Case {
-    words: &'static str,
-    sample: &'static str,
-    shape: Vec<usize>,
-    offset: usize,
-}
-
-impl Case {
-    fn values<T: Pod>(&self) -> Vec<T> {
-        let n_bytes = self.shape.iter().product::<usize>() * size_of::<T>();
-        let values = BYTES[self.offset..][..n_bytes].chunks_exact(size_of::<T>());
-        values.map(bytemuck::pod_read_unaligned).collect()
-    }
-
-    fn parameter(&self, name: &str) -> &'static str {
-        let mut parameters = self.words.split(' ').filter_map(|word| word.split_once('='));
-        parameters.find(|(found, _)| *found == name).unwrap_or_else(|| panic!("{}: {name}", self.words)).1
-    }
-
-    fn number(&self, name: &str) -> f64 {
-        self.parameter(name).parse().unwrap()
-    }
-
-    fn border(&self) -> Border {
-        let name = self.parameter("border");
-        let named = Border::NAMED.into_iter().find(|(known, _)| *known == name);
-        named.map_or_else(|| Border::Constant(name.parse().unwrap()), |(_, border)| border)
-    }
-}
-
-/// The cases whose words start with `kernel`; there are some.
 fn cases(kernel: &str) -> Vec<Case> {
-    let all = LINES.lines().map(|line| {
-        let columns: Vec<&'static str> = line.split('\t').collect();
-        let shape = columns[2].split(' ').map(|n| n.parse().unwrap()).collect();
-        Case { words: columns[0], sample: columns[1], shape, offset: columns[3].parse().unwrap() }
-    });
-    let found: Vec<Case> = all.filter(|case| case.words.split(' ').next() == Some(kernel)).collect();
-    assert!(!found.is_empty(), "no cases for {kernel}");
-    found
+    MAIN.cases(kernel)
 }
 
-/// The upper left part of the crop of the photograph, as `cut` in `make.py` takes it.
-fn input<T>(case: &Case, convert: impl Fn(u8) -> T) -> (Vec<T>, [usize; 3]) {
-    let crop = cases("crop").remove(0);
-    let pixels: Vec<u8> = crop.values();
-    let channels = case.parameter("channels").parse().unwrap();
-    let picked: &[usize] = [&[0][..], &[0, 3], &[0, 1, 2], &[0, 1, 2, 3]][channels - 1];
-    let mut samples = Vec::new();
-    for y in 0..case.shape[0] {
-        for x in 0..case.shape[1] {
-            samples
-                .extend(picked.iter().map(|channel| convert(pixels[(y * crop.shape[1] + x) * 4 + channel])));
-        }
-    }
-    (samples, [case.shape[0], case.shape[1], channels])
+fn border(case: &Case) -> Border {
+    let name = case.parameter("border");
+    let named = Border::NAMED.into_iter().find(|(known, _)| *known == name);
+    named.map_or_else(|| Border::Constant(name.parse().unwrap()), |(_, border)| border)
 }
 
 /// What `kernel` makes of the input of `case`, in order, beside what it should make.
@@ -121,7 +71,7 @@ fn gray_of_a_grid_through_all_colours_is_opencv_s() {
 fn gaussian_is_scipy_s() {
     let (mut equal, mut total) = (0, 0);
     for case in cases("gaussian") {
-        let kernel = Gaussian::new(case.number("sigma") as f32).border(case.border());
+        let kernel = Gaussian::new(case.number("sigma") as f32).border(border(&case));
         let pairs = compared_by_type(&case, kernel);
         let tolerance = if case.sample == "f32" { 1e-4 } else { 1.0 };
         for (found, wanted) in &pairs {
@@ -138,7 +88,7 @@ fn gaussian_is_scipy_s() {
 #[test]
 fn sobel_is_scipy_s_and_opencv_s_rounded() {
     for case in cases("sobel") {
-        for (found, wanted) in compared_by_type(&case, Sobel::new(case.border())) {
+        for (found, wanted) in compared_by_type(&case, Sobel::new(border(&case))) {
             let tolerance = if case.sample == "f32" { 1e-5 * wanted.max(0.1) } else { 0.0 };
             assert!((found - wanted).abs() <= tolerance, "{}: {found}, wanted {wanted}", case.words);
         }

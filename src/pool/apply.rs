@@ -9,7 +9,7 @@ use crate::array::{Array, Shape, Source};
 use crate::error::{ErrorKind, Result};
 use crate::task::job::Policy;
 use crate::task::kernel::Place;
-use crate::task::verbs::{Apply, ChainHeader, Fill, StepBytes, Tiles};
+use crate::task::verbs::{Apply, ChainHeader, Fill, StepHead, Tiles};
 
 /// What [`Pool::apply`](crate::Pool::apply) can run over an array of `T`. `How` tells the kinds of kernel
 /// apart, and is always inferred.
@@ -112,10 +112,10 @@ fn run_pass<U: Pod>(
     };
     let mut params = bytes_of(&header).to_vec();
     for step in steps {
-        let mut bytes =
-            StepBytes { table: place(step)?.0, n_bytes: step.parameters().len() as u64, params: [0; 64] };
-        bytes.params[..step.parameters().len()].copy_from_slice(step.parameters());
-        params.extend(bytes_of(&bytes));
+        let parameters = step.parameters();
+        params.extend(bytes_of(&StepHead { table: place(step)?.0, n_bytes: parameters.len() as u64 }));
+        params.extend(parameters);
+        params.resize(params.len().next_multiple_of(size_of::<StepHead>()), 0);
     }
     let job = JobShape { n_elements: plan.n_tiles(), grain: 1, shape: [0; 4], flags: 0, in_order: false };
     let (job, ended) = call.start_with::<Tiles, _>("out", out, job, &[input], &params, Policy::IDEMPOTENT)?;

@@ -503,7 +503,7 @@ unsafe fn combine_tree<R: Folder + ?Sized>(
     accumulators[0]
 }
 
-/// An image chain: one tile of one pass. Its parameters are a [`ChainHeader`], then a [`StepBytes`] for each
+/// An image chain: one tile of one pass. Its parameters are a [`ChainHeader`], then a [`StepHead`] for each
 /// step.
 pub(crate) struct Tiles;
 
@@ -518,13 +518,13 @@ pub(crate) struct ChainHeader {
     pub(crate) input_bytes: u64,
 }
 
-/// A step on its way to another process: the place of its table, and its parameters.
+/// A step on its way to another process: the place of its table. Its parameters follow, filled up to a multiple of
+/// this head's size: most have a few bytes, and a table has 256.
 #[repr(C, align(16))]
 #[derive(Clone, Copy, Zeroable, Pod)]
-pub(crate) struct StepBytes {
+pub(crate) struct StepHead {
     pub(crate) table: u64,
     pub(crate) n_bytes: u64,
-    pub(crate) params: [u8; 64],
 }
 
 impl Kernel for Tiles {
@@ -543,23 +543,23 @@ impl Kernel for Tiles {
 unsafe fn run_tile(call: &Invocation, task: u32) -> Outcome {
     // SAFETY: the parameters start with a header, on an edge of 64 bytes.
     let header = unsafe { *call.params.cast::<ChainHeader>() };
-    // SAFETY: as many steps as the header says follow it.
-    let bytes = unsafe {
-        let first = call.params.add(size_of::<ChainHeader>()).cast::<StepBytes>();
-        std::slice::from_raw_parts(first, header.n_steps as usize)
-    };
-    let steps: Vec<Step> = bytes
-        .iter()
-        .map(|step| {
-            let table = Place(step.table).address().expect("the parent made the place");
-            // SAFETY: a `StepTable` of this very executable, made for these parameters.
-            unsafe {
-                let table = &*(table as *const StepTable);
-                Step::from_parts(table, &step.params[..step.n_bytes as usize])
-            }
-            .expect("the parent made the step")
-        })
-        .collect();
+    let mut steps = Vec::with_capacity(header.n_steps as usize);
+    let mut offset = size_of::<ChainHeader>();
+    for _ in 0..header.n_steps {
+        // SAFETY: as many steps as the header says follow it, each a head on an edge of 16 bytes and then as many
+        // bytes as that says; nobody writes them while the job runs.
+        let (head, parameters) = unsafe {
+            let first = call.params.add(offset);
+            let head = *first.cast::<StepHead>();
+            let parameters = first.add(size_of::<StepHead>());
+            (head, std::slice::from_raw_parts(parameters, head.n_bytes as usize))
+        };
+        let table = Place(head.table).address().expect("the parent made the place");
+        // SAFETY: a `StepTable` of this very executable, made for these parameters.
+        let step = unsafe { Step::from_parts(&*(table as *const StepTable), parameters) };
+        steps.push(step.expect("the parent made the step"));
+        offset += size_of::<StepHead>() + parameters.len().next_multiple_of(size_of::<StepHead>());
+    }
     let plan = Plan::new(&steps, header.shape.map(|n| n as usize), Some(header.tile.map(|n| n as usize)))
         .expect("the parent made the same plan");
     // Users' kernels say themselves how many channels they make and how far they see, and nothing keeps them

@@ -195,7 +195,7 @@ pub(crate) fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 
 /// What the steps make of an image, without an engine: height, width, channels, samples.
 pub(crate) fn expected(image: &DynamicImage, steps: &[&str]) -> ([usize; 3], Vec<u8>) {
-    let chain = parse_chain(steps).unwrap();
+    let chain = parse_chain::<u8>(steps).unwrap();
     let shape = shape_of(image);
     let out_shape = chain.output_shape(shape).unwrap();
     let mut out = vec![0; out_shape.iter().product()];

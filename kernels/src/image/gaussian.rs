@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::carry_alpha;
+use super::{carry_alpha, refuse_parameter};
 use crate::{Border, BorderCode, KernelError, Sample, Tile, TileKernel, Window, Workspace};
 
 /// The largest standard deviation of [`Gaussian`], in pixels.
@@ -95,15 +95,7 @@ impl<T: Blur> TileKernel<T> for Gaussian {
     }
 
     fn validate(&self) -> Result<(), KernelError> {
-        if self.sigma > 0.0 && self.sigma <= SIGMA_MAX {
-            return Ok(());
-        }
-        Err(KernelError::Parameter {
-            kernel: "gaussian",
-            parameter: "sigma",
-            found: self.sigma.to_string(),
-            wanted: format!("above 0, up to {SIGMA_MAX}"),
-        })
+        validate_sigma("gaussian", self.sigma)
     }
 
     #[inline(always)]
@@ -111,6 +103,13 @@ impl<T: Blur> TileKernel<T> for Gaussian {
         T::blur(&weights(self.sigma)[..=src.halo()], src, dst, workspace);
         carry_alpha(src, dst);
     }
+}
+
+pub(super) fn validate_sigma(kernel: &'static str, sigma: f32) -> Result<(), KernelError> {
+    if sigma > 0.0 && sigma <= SIGMA_MAX {
+        return Ok(());
+    }
+    Err(refuse_parameter(kernel, "sigma", sigma, format!("above 0, up to {SIGMA_MAX}")))
 }
 
 const RADIUS_MAX: usize = 4 * SIGMA_MAX as usize;
