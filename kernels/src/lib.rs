@@ -70,13 +70,13 @@ mod numeric;
 mod stock;
 
 pub use border::{Border, BorderCode};
-pub use chain::Chain;
+pub use chain::{ByGather, ByMeasure, ByTile, Chain, Link};
 pub use error::KernelError;
 pub use image::{Blur, Gaussian, Gradient, Gray, Identity, Luma, SIGMA_MAX, Sobel};
-pub use kernel::{ElementKernel, Reduction, TileKernel, has_alpha};
+pub use kernel::{ElementKernel, GatherKernel, GlobalKernel, Reduction, TileKernel, has_alpha};
 pub use level::{Level, Work};
 pub use numeric::{Axpb, Mandelbrot, MinMax, Sqrt, Sum, Viewport};
-pub use plan::{HALO_MAX, Plan, Rect, passes};
+pub use plan::{HALO_MAX, Plan, Rect, passes, resolved};
 pub use sample::{Sample, SampleType};
 pub use scratch::{Scratch, Workspace};
 pub use step::{PARAMETER_BYTES_MAX, Step, StepTable};
