@@ -65,6 +65,7 @@ mod plan;
 mod step;
 
 // The stock.
+mod geometry;
 mod image;
 mod numeric;
 mod stock;
@@ -72,6 +73,7 @@ mod stock;
 pub use border::{Border, BorderCode};
 pub use chain::{ByGather, ByMeasure, ByTile, Chain, Link};
 pub use error::KernelError;
+pub use geometry::{Crop, Filter, FilterCode, Orient, Pad, Resample, Resize};
 pub use image::{Blur, Gaussian, Gradient, Gray, Identity, Luma, SIGMA_MAX, Sobel};
 pub use kernel::{ElementKernel, GatherKernel, GlobalKernel, Reduction, TileKernel, has_alpha};
 pub use level::{Level, Work};
