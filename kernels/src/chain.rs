@@ -2,9 +2,12 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use crate::{Identity, KernelError, Level, Plan, Sample, Scratch, Step, TileKernel, passes};
+use crate::{
+    GatherKernel, GlobalKernel, Identity, KernelError, Level, Plan, Sample, Scratch, Step, TileKernel,
+    passes, plan::resolved,
+};
 
-/// Tile kernels one after the other, from images of `I` samples to images of `O` samples.
+/// Image kernels one after the other, from images of `I` samples to images of `O` samples.
 ///
 /// A chain means its steps one by one, byte for byte: each rounds to its own sample type, and each border rule
 /// applies to its own input. How the steps are fused is not seen in the result.
@@ -26,6 +29,50 @@ pub struct Chain<I, O> {
     types: PhantomData<fn(I) -> O>,
 }
 
+/// A kernel that a [`Chain`] takes: a [`TileKernel`], a [`GatherKernel`] or a [`GlobalKernel`]. `How` tells them apart,
+/// and is always inferred.
+pub trait Link<I: Sample, How> {
+    /// The type of the samples it makes.
+    type Out: Sample;
+
+    /// The kernel as a step.
+    fn step(self) -> Step;
+}
+
+/// [`TileKernel`]s, as links.
+#[derive(Debug)]
+pub enum ByTile {}
+/// [`GatherKernel`]s, as links.
+#[derive(Debug)]
+pub enum ByGather {}
+/// [`GlobalKernel`]s, as links.
+#[derive(Debug)]
+pub enum ByMeasure {}
+
+impl<I: Sample, K: TileKernel<I>> Link<I, ByTile> for K {
+    type Out = K::Out;
+
+    fn step(self) -> Step {
+        Step::of::<I, K>(self)
+    }
+}
+
+impl<I: Sample, K: GatherKernel<I>> Link<I, ByGather> for K {
+    type Out = K::Out;
+
+    fn step(self) -> Step {
+        Step::gather::<I, K>(self)
+    }
+}
+
+impl<I: Sample, K: GlobalKernel<I>> Link<I, ByMeasure> for K {
+    type Out = <K::Resolved as TileKernel<I>>::Out;
+
+    fn step(self) -> Step {
+        Step::global::<I, K>(self)
+    }
+}
+
 impl<T: Sample> Chain<T, T> {
     /// The empty chain, which copies.
     #[must_use]
@@ -43,8 +90,8 @@ impl<T: Sample> Default for Chain<T, T> {
 impl<I: Sample, O: Sample> Chain<I, O> {
     /// The chain of one kernel.
     #[must_use]
-    pub fn of<K: TileKernel<I, Out = O>>(kernel: K) -> Self {
-        Chain { steps: vec![Step::of::<I, K>(kernel)], types: PhantomData }
+    pub fn of<K: Link<I, How, Out = O>, How>(kernel: K) -> Self {
+        Chain { steps: vec![kernel.step()], types: PhantomData }
     }
 
     /// The chain of steps that are known to read `I` first, make `O` last, and fit together in between.
@@ -54,12 +101,12 @@ impl<I: Sample, O: Sample> Chain<I, O> {
 
     /// This chain and then `kernel`.
     #[must_use]
-    pub fn then<K: TileKernel<O>>(self, kernel: K) -> Chain<I, K::Out> {
+    pub fn then<K: Link<O, How>, How>(self, kernel: K) -> Chain<I, K::Out> {
         let mut steps = self.steps;
         if steps[..] == [Step::of::<I, Identity>(Identity)] {
             steps.clear(); // the empty chain: there is no need to copy first
         }
-        steps.push(Step::of::<O, K>(kernel));
+        steps.push(kernel.step());
         Chain { steps, types: PhantomData }
     }
 
@@ -74,9 +121,13 @@ impl<I: Sample, O: Sample> Chain<I, O> {
     /// # Errors
     /// As [`Plan::new`].
     pub fn output_shape(&self, shape: [usize; 3]) -> Result<[usize; 3], KernelError> {
-        passes(&self.steps)
-            .into_iter()
-            .try_fold(shape, |shape, pass| Ok(Plan::new(pass, shape, None)?.output_shape()))
+        passes(&self.steps).into_iter().try_fold(shape, |shape, pass| {
+            if let Some(measurement) = pass[0].measurement() {
+                Plan::new(&[measurement], shape, None)?;
+            }
+            // What is measured has no say in the shape.
+            Ok(Plan::new(&resolved(pass, &[]), shape, None)?.output_shape())
+        })
     }
 
     /// Runs the chain on one thread, without an engine.
@@ -84,7 +135,8 @@ impl<I: Sample, O: Sample> Chain<I, O> {
     /// * `src`: `shape` is its height, width and channels; rows contiguous, channels interleaved
     /// * `dst`: [`Chain::output_shape`], same layout
     ///
-    /// Steps with a wrapped border cost a whole intermediate image each, the others a few tiles.
+    /// Steps that need their whole input (wrapped borders, gather and global kernels) and those after a gather kernel
+    /// cost a whole intermediate image each, the others a few tiles.
     ///
     /// # Errors
     /// As [`Plan::new`]; [`KernelError::Samples`] if a slice does not fit its shape.
@@ -110,13 +162,30 @@ impl<I: Sample, O: Sample> Chain<I, O> {
         let passes = passes(&self.steps);
         let (last, first_ones) = passes.split_last().ok_or(KernelError::NoSteps)?;
         for pass in first_ones {
-            let plan = Plan::new(pass, shape, tile)?;
+            let steps = measured_pass(pass, &image, shape, &mut scratch, (tile, level))?;
+            let plan = Plan::new(&steps, shape, tile)?;
             let mut whole = vec![0u64; plan.output_bytes().div_ceil(8)]; // aligned for every sample type
             let bytes = &mut bytemuck::cast_slice_mut(&mut whole)[..plan.output_bytes()];
             plan.run_all(&image, bytes, &mut scratch, level)?;
             image = Cow::Owned(bytes.to_vec());
             shape = plan.output_shape();
         }
-        Plan::new(last, shape, tile)?.run_all(&image, bytemuck::cast_slice_mut(dst), &mut scratch, level)
+        let steps = measured_pass(last, &image, shape, &mut scratch, (tile, level))?;
+        Plan::new(&steps, shape, tile)?.run_all(&image, bytemuck::cast_slice_mut(dst), &mut scratch, level)
     }
+}
+
+/// The steps of a pass over `image`, with what had to be measured known.
+fn measured_pass(
+    pass: &[Step],
+    image: &[u8],
+    shape: [usize; 3],
+    scratch: &mut Scratch,
+    (tile, level): (Option<[usize; 2]>, Level),
+) -> Result<Vec<Step>, KernelError> {
+    let Some(measurement) = pass[0].measurement() else { return Ok(pass.to_vec()) };
+    let plan = Plan::new(&[measurement], shape, tile)?;
+    let mut measured = vec![0f32; plan.output_bytes() / size_of::<f32>()];
+    plan.run_all(image, bytemuck::cast_slice_mut(&mut measured), scratch, level)?;
+    Ok(resolved(pass, &measured))
 }

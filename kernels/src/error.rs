@@ -1,6 +1,6 @@
 //! Why a kernel, a chain or a plan was refused.
 
-use crate::SampleType;
+use crate::{Rect, SampleType};
 
 /// A kernel refused its arguments. Every message names the thing, what was found and what was wanted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -54,6 +54,41 @@ pub enum KernelError {
     WrapInside {
         /// The kernel's name.
         kernel: &'static str,
+    },
+    /// A step that reads its source anywhere, beside others.
+    #[error(
+        "{kernel}: gathers from its whole input, but is not alone in its pass: split the steps with `passes`"
+    )]
+    GatherInside {
+        /// The kernel's name.
+        kernel: &'static str,
+    },
+    /// A step that is not known yet, since nobody has measured its source.
+    #[error(
+        "{kernel}: has to see its whole input first: run its measurement and put in what `resolved` gives"
+    )]
+    Unresolved {
+        /// The kernel's name.
+        kernel: &'static str,
+    },
+    /// A kernel would have to make pixels of an image that has none.
+    #[error("{kernel}: found an image of {} x {} pixels, wanted at least 1 x 1", .found[0], .found[1])]
+    NoPixels {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// Height and width of the image.
+        found: [usize; 2],
+    },
+    /// A rectangle is not a part of the image.
+    #[error("{kernel}: found {} x {} pixels at row {}, column {}, wanted a part of {} x {} pixels",
+        .found.height, .found.width, .found.y, .found.x, .wanted[0], .wanted[1])]
+    Outside {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The rectangle.
+        found: Rect,
+        /// Height and width of the image.
+        wanted: [usize; 2],
     },
     /// The halo of a kernel is beyond [`HALO_MAX`](crate::HALO_MAX).
     #[error("{kernel}: found a halo of {found} pixels, wanted at most {}", crate::HALO_MAX)]

@@ -1,8 +1,8 @@
-//! What a kernel is: three traits. A kernel is a `Pod` value, so that its parameters can be sent as bytes.
+//! What a kernel is: five traits. A kernel is a `Pod` value, so that its parameters can be sent as bytes.
 
 use bytemuck::Pod;
 
-use crate::{Border, KernelError, Sample, Tile, Window, Workspace};
+use crate::{Border, KernelError, Rect, Sample, Tile, Window, Workspace};
 
 /// A function of one element, with its parameters.
 ///
@@ -113,6 +113,143 @@ pub trait TileKernel<I: Sample>: Pod + Send + Sync {
     /// The result must not depend on where the tile lies in the image or how large it is. Write `#[inline(always)]`
     /// before it and before what it calls, or they stay compiled for the baseline.
     fn run(&self, src: &Window<'_, I>, dst: &mut Tile<'_, Self::Out>, workspace: &mut Workspace);
+}
+
+/// A function from a whole image to another one, of which any rectangle can be computed by itself: for kernels that
+/// change an image's size, or that fetch pixels from anywhere.
+///
+/// In a [`Chain`](crate::Chain) it takes a pass of its own, so it costs an image in memory before and after it. It is
+/// asked about shapes and tiles again in other processes: the answers must depend on the value and the argument
+/// alone.
+///
+/// ```
+/// use bytemuck::{Pod, Zeroable};
+/// use shmpool_kernels::{Chain, GatherKernel, KernelError, Rect, Tile, Window, Workspace};
+///
+/// /// Every second pixel of every second row.
+/// #[derive(Clone, Copy, Pod, Zeroable)]
+/// #[repr(C)]
+/// struct Skip;
+///
+/// impl GatherKernel<u8> for Skip {
+///     type Out = u8;
+///     type Table = ();
+///
+///     fn output_shape(&self, [height, width, channels]: [usize; 3]) -> Result<[usize; 3], KernelError> {
+///         Ok([height.div_ceil(2), width.div_ceil(2), channels])
+///     }
+///
+///     fn table(&self, _: [usize; 3]) {}
+///
+///     #[inline(always)]
+///     fn run(&self, _: &(), src: &Window<'_, u8>, at: Rect, dst: &mut Tile<'_, u8>, _: &mut Workspace) {
+///         let n = src.channels();
+///         for y in 0..at.height {
+///             let from = src.row(2 * (at.y + y));
+///             for (x, pixel) in dst.row_mut(y).chunks_exact_mut(n).enumerate() {
+///                 pixel.copy_from_slice(&from[2 * (at.x + x) * n..][..n]);
+///             }
+///         }
+///     }
+/// }
+///
+/// let mut out = [0; 2];
+/// Chain::<u8, u8>::of(Skip).run(&[1, 2, 5, 3], [1, 4, 1], &mut out)?;
+/// assert_eq!(out, [1, 5]);
+/// # Ok::<(), KernelError>(())
+/// ```
+pub trait GatherKernel<I: Sample>: Pod + Send + Sync {
+    /// The type of the samples it makes.
+    type Out: Sample;
+
+    /// What every tile of one image needs and is not made anew for each, such as weights; `()` for most.
+    type Table: Send + 'static;
+
+    /// What errors call it; the path of its type, if it does not say otherwise.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
+    /// Whether its parameters make sense.
+    ///
+    /// # Errors
+    /// [`KernelError::Parameter`] names the one that does not.
+    fn validate(&self) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    /// Height, width and channels of what it makes of an image of that shape. Asked after `validate`.
+    ///
+    /// # Errors
+    /// What there is to say about images that it does not take.
+    fn output_shape(&self, source: [usize; 3]) -> Result<[usize; 3], KernelError>;
+
+    /// A good height and width of a tile of the output, if nobody says otherwise.
+    fn tile(&self, _source: [usize; 3]) -> [usize; 2] {
+        [256, 1024]
+    }
+
+    /// The table for images of that shape. Made once for each thread and plan, in general.
+    fn table(&self, source: [usize; 3]) -> Self::Table;
+
+    /// Writes every sample of `dst`, which is the part `at` of the output, from `src`, which is the whole source and
+    /// has no halo.
+    ///
+    /// The result must not depend on how the output is cut. Write `#[inline(always)]` before it and before what it
+    /// calls, or they stay compiled for the baseline.
+    fn run(
+        &self,
+        table: &Self::Table,
+        src: &Window<'_, I>,
+        at: Rect,
+        dst: &mut Tile<'_, Self::Out>,
+        workspace: &mut Workspace,
+    );
+}
+
+/// A function of pixels that has to know something of the whole image first, such as its histogram.
+///
+/// It comes in two parts. A gather kernel measures: it makes of the source a small image of numbers, which workers
+/// compute in parts like any other. From these numbers `resolved` makes the tile kernel that then runs over the
+/// source, fused with the steps after it. So whoever runs a chain (see [`passes`](crate::passes)) runs
+/// [`Step::measurement`](crate::Step::measurement) first and puts [`Step::resolved`](crate::Step::resolved) in the
+/// step's place.
+///
+/// Counts are exact in `f32` up to 2^24, so a measurement has a row for each band of at most so many samples; sums
+/// over the rows are `resolved`'s work, and the same for every way to run it.
+pub trait GlobalKernel<I: Sample>: Pod + Send + Sync {
+    /// What measures. Its `validate` and `output_shape` also refuse what this kernel does not take.
+    type Measurement: GatherKernel<I, Out = f32>;
+
+    /// What it is once the measure is known.
+    type Resolved: TileKernel<I>;
+
+    /// What errors call it; the path of its type, if it does not say otherwise.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
+    /// Whether its parameters make sense.
+    ///
+    /// # Errors
+    /// [`KernelError::Parameter`] names the one that does not.
+    fn validate(&self) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    /// How many channels it makes of `input` channels; the same number, if it does not say otherwise.
+    ///
+    /// # Errors
+    /// [`KernelError::Channels`] if it does not take images with that many.
+    fn channels(&self, input: usize) -> Result<usize, KernelError> {
+        Ok(input)
+    }
+
+    /// The kernel that measures a source.
+    fn measurement(&self) -> Self::Measurement;
+
+    /// The kernel for a source of which the measurement made these samples; none of a source without pixels.
+    fn resolved(&self, measured: &[f32]) -> Self::Resolved;
 }
 
 /// A way to fold many elements into one value.

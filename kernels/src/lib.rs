@@ -65,22 +65,24 @@ mod plan;
 mod step;
 
 // The stock.
+mod geometry;
 mod image;
 mod numeric;
 mod stock;
 
 pub use border::{Border, BorderCode};
-pub use chain::Chain;
+pub use chain::{ByGather, ByMeasure, ByTile, Chain, Link};
 pub use error::KernelError;
+pub use geometry::{Crop, Filter, FilterCode, Orient, Pad, Resample, Resize};
 pub use image::{
     AMOUNT_MAX, Blur, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode, FACTOR_MAX, GAMMA_MAX, Gamma,
     Gaussian, Gradient, Gray, Identity, Invert, Laplacian, Levels, Luma, Lut, Mean, Median, Ordered, Prewitt,
     RADIUS_MAX, Ranked, SIGMA_MAX, Scharr, Sharpen, Sobel, Threshold, Unsharp,
 };
-pub use kernel::{ElementKernel, Reduction, TileKernel, has_alpha};
+pub use kernel::{ElementKernel, GatherKernel, GlobalKernel, Reduction, TileKernel, has_alpha};
 pub use level::{Level, Work};
 pub use numeric::{Axpb, Mandelbrot, MinMax, Sqrt, Sum, Viewport};
-pub use plan::{HALO_MAX, Plan, Rect, passes};
+pub use plan::{HALO_MAX, Plan, Rect, passes, resolved};
 pub use sample::{Sample, SampleType};
 pub use scratch::{Scratch, Workspace};
 pub use step::{PARAMETER_BYTES_MAX, Step, StepTable};

@@ -10,6 +10,10 @@
 //! index it stands in for, and where it bounces off the other edge too, the halo spans the whole image. `wrap` reads
 //! at the opposite edge, so only a step whose input is a whole image can have it (see [`passes`]).
 //!
+//! # Gathering
+//! A [`GatherKernel`](crate::GatherKernel) reads its source anywhere, so it is a plan by itself: its tiles are parts
+//! of its output, and it sees its whole source for each.
+//!
 //! Pixels come from and go to memory that other processes work on too, by raw pointer and offset.
 #![allow(unsafe_code)]
 
@@ -24,20 +28,37 @@ use crate::{
 /// The largest halo of a step, in pixels.
 pub const HALO_MAX: usize = 4096;
 
-/// Cuts steps into runs that one [`Plan`] each can fuse: a step with a wrapped border needs its whole input, so it
-/// starts a new run. Never empty runs, but for no steps there are none.
+/// Cuts steps into runs that one [`Plan`] each can fuse. A step with a wrapped border and a global step need their
+/// whole input, so they start a new run; a gather step is a run of its own. Never empty runs, but for no steps there
+/// are none.
+///
+/// A run that starts with a global step ([`Step::measurement`] is there) is planned once that is resolved:
+/// [`resolved`] says how.
 #[must_use]
 pub fn passes(steps: &[Step]) -> Vec<&[Step]> {
     let mut passes = Vec::new();
     let mut first = 0;
-    for (index, step) in steps.iter().enumerate().skip(1) {
-        if step.border() == Border::Wrap {
-            passes.push(&steps[first..index]);
-            first = index;
+    for (index, pair) in steps.windows(2).enumerate() {
+        let [before, step] = [&pair[0], &pair[1]];
+        let whole_input = step.border() == Border::Wrap || step.measurement().is_some();
+        if whole_input || before.is_gather() || step.is_gather() {
+            passes.push(&steps[first..=index]);
+            first = index + 1;
         }
     }
     passes.extend((first < steps.len()).then(|| &steps[first..]));
     passes
+}
+
+/// The steps of a pass whose first one is global, with the kernel in its place that it is for a source of which
+/// [`Step::measurement`] made `measured`. Other passes are what they are.
+#[must_use]
+pub fn resolved(pass: &[Step], measured: &[f32]) -> Vec<Step> {
+    let mut steps = pass.to_vec();
+    if let Some(first) = steps.first_mut() {
+        *first = first.resolved(measured);
+    }
+    steps
 }
 
 /// A rectangle of pixels, all of it inside an image.
@@ -69,13 +90,24 @@ pub struct Rect {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
-    stages: Vec<Stage>,
+    body: Body,
+    /// Height and width of the source.
+    source: [usize; 2],
+    /// Of the result.
     height: usize,
     width: usize,
     input: Pixels,
     output: Pixels,
     tile: [usize; 2],
     n_tiles: [usize; 2],
+}
+
+/// What a plan runs for each tile.
+#[derive(Clone, Debug)]
+enum Body {
+    /// Tile kernels, one after the other.
+    Fused(Vec<Stage>),
+    Gather(Step),
 }
 
 /// A step and what the plan knows about it.
@@ -112,20 +144,32 @@ impl Plan {
     /// # Errors
     /// [`KernelError::NoSteps`], [`StepInput`](KernelError::StepInput), [`Channels`](KernelError::Channels),
     /// [`Parameter`](KernelError::Parameter), [`Halo`](KernelError::Halo), [`WrapInside`](KernelError::WrapInside),
-    /// [`TooLarge`](KernelError::TooLarge) and [`EmptyTile`](KernelError::EmptyTile), each for what its text says.
+    /// [`GatherInside`](KernelError::GatherInside), [`Unresolved`](KernelError::Unresolved), [`TooLarge`](KernelError::TooLarge) and
+    /// [`EmptyTile`](KernelError::EmptyTile), each for what its text says; and what a gather kernel says.
     pub fn new(steps: &[Step], shape: [usize; 3], tile: Option<[usize; 2]>) -> Result<Plan, KernelError> {
-        let [height, width, channels] = shape;
-        let (first, last) = steps.first().zip(steps.last()).ok_or(KernelError::NoSteps)?;
+        let [height, width, _] = shape;
+        let first = steps.first().ok_or(KernelError::NoSteps)?;
         let input = checked_pixels(first.input(), shape)?;
-        let stages = stages(steps, input, [height, width])?;
-        let output = stages.last().map_or(Pixels { sample: last.output(), channels }, |stage| stage.output);
+        let (body, [height, width], output, default) = match (steps, first.gather_tile(shape)) {
+            ([step], Some(default)) => {
+                let (size, output) = gathered(step, shape)?;
+                (Body::Gather(*step), size, output, default)
+            }
+            _ => {
+                let stages = stages(steps, input, [height, width])?;
+                let (output, default) =
+                    (stages.last().map_or(input, |stage| stage.output), default_tile(&stages));
+                (Body::Fused(stages), [height, width], output, default)
+            }
+        };
         let tile = match tile {
             Some(found) if found.contains(&0) => return Err(KernelError::EmptyTile { found }),
             Some(tile) => tile,
-            None => default_tile(&stages),
+            None => default,
         };
         let n_tiles = [height.div_ceil(tile[0]), width.div_ceil(tile[1])];
-        Ok(Plan { stages, height, width, input, output, tile, n_tiles })
+        let source = [shape[0], shape[1]];
+        Ok(Plan { body, source, height, width, input, output, tile, n_tiles })
     }
 
     /// Height, width and channels of the result.
@@ -149,7 +193,7 @@ impl Plan {
     /// Bytes of the whole source.
     #[must_use]
     pub fn input_bytes(&self) -> usize {
-        self.height * self.width * self.input.bytes()
+        self.source[0] * self.source[1] * self.input.bytes()
     }
 
     /// Bytes of the whole result.
@@ -199,14 +243,62 @@ impl Plan {
     /// 3. (P3) `src` and `dst` are aligned for the sample types of the source and the result.
     pub unsafe fn run(&self, index: u64, src: *const u8, dst: *mut u8, scratch: &mut Scratch, level: Level) {
         let tile = self.tile(index);
-        let Scratch { bands: [even, odd], workspace } = scratch;
+        match &self.body {
+            // SAFETY: (P1) to (P3), and the tile is one of ours.
+            Body::Fused(stages) => unsafe { self.run_fused(stages, tile, src, dst, scratch, level) },
+            // SAFETY: as above.
+            Body::Gather(step) => unsafe { self.run_gather(step, tile, src, dst, scratch, level) },
+        }
+    }
+
+    /// # Safety
+    /// (P1) to (P3) of [`Plan::run`], for `tile`.
+    unsafe fn run_gather(
+        &self,
+        step: &Step,
+        tile: Rect,
+        src: *const u8,
+        dst: *mut u8,
+        scratch: &mut Scratch,
+        level: Level,
+    ) {
+        let row_bytes = self.source[1] * self.input.bytes();
+        let src =
+            RawWindow { first: src, row_bytes, size: self.source, channels: self.input.channels, halo: 0 };
+        let row_bytes = self.width * self.output.bytes();
+        let out = RawTile {
+            // SAFETY: the tile's first pixel is one of the result (P2).
+            first: unsafe { dst.add(tile.y * row_bytes + tile.x * self.output.bytes()) },
+            row_bytes,
+            size: [tile.height, tile.width],
+            channels: self.output.channels,
+        };
+        let Scratch { tables, workspace, .. } = scratch;
+        // SAFETY: the window is the whole source, which nobody writes (P1), the tile is ours by (P2), both are
+        // aligned by (P3).
+        unsafe { step.run_gather(&src, tile, &out, (tables, workspace), level) };
+    }
+
+    /// # Safety
+    /// (P1) to (P3) of [`Plan::run`], for `tile`.
+    unsafe fn run_fused(
+        &self,
+        stages: &[Stage],
+        tile: Rect,
+        src: *const u8,
+        dst: *mut u8,
+        scratch: &mut Scratch,
+        level: Level,
+    ) {
+        let Scratch { bands: [even, odd], workspace, .. } = scratch;
         let (mut here, mut next) = (even, odd);
-        for (index, stage) in self.stages.iter().enumerate() {
+        for (index, stage) in stages.iter().enumerate() {
             let made = self.grown(tile, stage.reach);
+            let source = (index == 0).then_some(src);
             // SAFETY: (P1); and the step before wrote into `here` what it made, which is this step's `made` grown by
             // this step's halo and cut to the image: the part of the band that lies in the image.
-            let window = unsafe { self.window(index, made, src, here) };
-            let out = match self.stages.get(index + 1) {
+            let window = unsafe { self.window(stage, made, source, here) };
+            let out = match stages.get(index + 1) {
                 Some(after) => self.part_of_band(made, stage, after, tile, next),
                 None => {
                     let row_bytes = self.width * stage.output.bytes();
@@ -243,16 +335,21 @@ impl Plan {
         Ok(())
     }
 
-    /// What step `index` reads to make `made`: the source itself where no border is needed, or else a band that is
-    /// complete then.
+    /// What `stage` reads to make `made`: the source itself where no border is needed, or else a band that is complete
+    /// then.
     ///
     /// # Safety
-    /// 1. `src` is the source of this plan (P1), for the first step.
+    /// 1. `source` is the source of this plan (P1), there for the first step alone.
     /// 2. `buffer` holds the part of the band that lies in the image, for the others.
-    unsafe fn window(&self, index: usize, made: Rect, src: *const u8, buffer: &mut Buffer) -> RawWindow {
-        let stage = &self.stages[index];
+    unsafe fn window(
+        &self,
+        stage: &Stage,
+        made: Rect,
+        source: Option<*const u8>,
+        buffer: &mut Buffer,
+    ) -> RawWindow {
         let band = Band::around(made, stage);
-        if index == 0 && self.holds(&band) {
+        if let Some(src) = source.filter(|_| self.holds(&band)) {
             let row_bytes = self.width * stage.input.bytes();
             let offset = band.y.cast_unsigned() * row_bytes + band.x.cast_unsigned() * stage.input.bytes();
             // SAFETY: the band lies inside the image, whose first byte is `src`.
@@ -260,12 +357,11 @@ impl Plan {
             return stage.window(first, row_bytes, made);
         }
         let first = buffer.bytes(band.n_bytes()).as_mut_ptr();
-        if index == 0 {
+        match source {
             // SAFETY: `first` has room for the band, and `src` is a whole image of its pixels.
-            unsafe { self.fill_from_image(&band, stage, src, first) };
-        } else {
+            Some(src) => unsafe { self.fill_from_image(&band, stage, src, first) },
             // SAFETY: `first` has room for the band, whose part in the image is there.
-            unsafe { self.fill_margins(&band, stage, first) };
+            None => unsafe { self.fill_margins(&band, stage, first) },
         }
         stage.window(first, band.row_bytes, made)
     }
@@ -483,10 +579,16 @@ fn stages(steps: &[Step], input: Pixels, [height, width]: [usize; 2]) -> Result<
         if halo > HALO_MAX {
             return Err(KernelError::Halo { kernel, found: halo });
         }
+        if step.measurement().is_some() {
+            return Err(KernelError::Unresolved { kernel });
+        }
+        if step.is_gather() {
+            return Err(KernelError::GatherInside { kernel });
+        }
         if index > 0 && border == Border::Wrap {
             return Err(KernelError::WrapInside { kernel });
         }
-        let output = checked_pixels(step.output(), [height, width, step.channels(pixels.channels)?])?;
+        let output = checked_pixels(step.output(), step.output_shape([height, width, pixels.channels])?)?;
         stages.push(Stage { step, input: pixels, output, halo, border, reach: 0 });
         pixels = output;
     }
@@ -496,6 +598,13 @@ fn stages(steps: &[Step], input: Pixels, [height, width]: [usize; 2]) -> Result<
         reach += stage.halo;
     }
     Ok(stages)
+}
+
+/// Height and width of what a gather step makes, and its pixels.
+fn gathered(step: &Step, shape: [usize; 3]) -> Result<([usize; 2], Pixels), KernelError> {
+    step.validate()?;
+    let made = step.output_shape(shape)?;
+    Ok(([made[0], made[1]], checked_pixels(step.output(), made)?))
 }
 
 /// Pixels of an image of that shape, if its bytes can be counted.

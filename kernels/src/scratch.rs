@@ -1,6 +1,10 @@
 //! Memory that a worker keeps from one tile to the next.
 
+use std::any::Any;
+
 use bytemuck::{Pod, Zeroable};
+
+use crate::{Level, Step};
 
 /// One cache line, so that every buffer starts on one.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -33,6 +37,7 @@ pub struct Scratch {
     /// What one step leaves for the next; two, since a step reads one and writes the other.
     pub(crate) bands: [Buffer; 2],
     pub(crate) workspace: Workspace,
+    pub(crate) tables: Tables,
 }
 
 impl Scratch {
@@ -47,23 +52,65 @@ impl Scratch {
         *self = Scratch::default();
     }
 
-    /// Bytes that are held now.
+    /// Bytes of the buffers that are held now. The table of a gather kernel comes on top: as a rule some bytes for
+    /// each row and column of its result.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         let [even, odd] = &self.bands;
-        [even, odd, &self.workspace.0].into_iter().map(|buffer| buffer.0.len() * LINE_BYTES).sum()
+        [even, odd, &self.workspace.buffer].into_iter().map(|buffer| buffer.0.len() * LINE_BYTES).sum()
     }
 }
 
 /// Memory for a kernel to keep sums or rows in while it works on one tile.
-#[derive(Default)]
-pub struct Workspace(Buffer);
+pub struct Workspace {
+    buffer: Buffer,
+    pub(crate) level: Level,
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Workspace { buffer: Buffer::default(), level: Level::Baseline }
+    }
+}
 
 impl Workspace {
     /// `n` values, aligned to 64 bytes, with whatever the last tile left in them.
     pub fn values<T: Pod>(&mut self, n: usize) -> &mut [T] {
         const { assert!(align_of::<T>() <= LINE_BYTES) };
-        bytemuck::cast_slice_mut(self.0.bytes(n * size_of::<T>()))
+        bytemuck::cast_slice_mut(self.buffer.bytes(n * size_of::<T>()))
+    }
+
+    /// The level that the kernel is running at, for loops written by hand; the CPU has it.
+    #[must_use]
+    #[inline(always)]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+}
+
+/// The table that a gather kernel made for its source, kept from one tile of a plan to the next.
+#[derive(Default)]
+pub(crate) struct Tables(Option<Kept>);
+
+struct Kept {
+    step: Step,
+    source: [usize; 3],
+    table: Box<dyn Any + Send>,
+}
+
+impl Tables {
+    /// The table of `step` for a source of that shape: the one from before if it is the same, or else what `make`
+    /// makes. Steps are compared by code and parameters, so equal ones make equal tables.
+    pub(crate) fn of<T: Send + 'static>(
+        &mut self,
+        step: &Step,
+        source: [usize; 3],
+        make: impl FnOnce([usize; 3]) -> T,
+    ) -> &T {
+        let kept = self.0.take().filter(|kept| kept.step == *step && kept.source == source);
+        let kept = kept.unwrap_or_else(|| Kept { step: *step, source, table: Box::new(make(source)) });
+        let table = &self.0.insert(kept).table;
+        table.downcast_ref().expect("equal steps have tables of one type")
     }
 }
 

@@ -6,7 +6,10 @@
 
 use std::{fmt, ptr};
 
-use crate::{Border, KernelError, Level, Sample, SampleType, Tile, TileKernel, Window, Work, Workspace};
+use crate::{
+    Border, GatherKernel, GlobalKernel, KernelError, Level, Rect, Sample, SampleType, Tile, TileKernel,
+    Window, Work, Workspace, scratch::Tables,
+};
 
 /// Bytes that the parameters of a kernel in a chain may take: a table of all `u8`, or 7 x 7 weights and a few more.
 pub const PARAMETER_BYTES_MAX: usize = 256;
@@ -21,11 +24,28 @@ pub struct StepTable {
     output: SampleType,
     parameter_bytes: usize,
     name: fn(&Parameters) -> &'static str,
-    halo: fn(&Parameters) -> usize,
-    border: fn(&Parameters) -> Border,
-    channels: fn(&Parameters, usize) -> Result<usize, KernelError>,
     validate: fn(&Parameters) -> Result<(), KernelError>,
-    run: unsafe fn(&Parameters, &RawWindow, &RawTile, &mut Workspace, Level),
+    kind: Kind,
+}
+
+/// What the three kinds of kernels do beside what all of them do.
+enum Kind {
+    Tile {
+        halo: fn(&Parameters) -> usize,
+        border: fn(&Parameters) -> Border,
+        channels: fn(&Parameters, usize) -> Result<usize, KernelError>,
+        run: unsafe fn(&Parameters, &RawWindow, &RawTile, &mut Workspace, Level),
+    },
+    Gather {
+        output_shape: fn(&Parameters, [usize; 3]) -> Result<[usize; 3], KernelError>,
+        tile: fn(&Parameters, [usize; 3]) -> [usize; 2],
+        run: unsafe fn(&Step, &RawWindow, Rect, &RawTile, &mut Tables, &mut Workspace, Level),
+    },
+    Global {
+        channels: fn(&Parameters, usize) -> Result<usize, KernelError>,
+        measurement: fn(&Parameters) -> Step,
+        resolved: fn(&Parameters, &[f32]) -> Step,
+    },
 }
 
 /// A kernel of a chain: a table of functions and the kernel's bytes.
@@ -39,7 +59,19 @@ impl Step {
     /// The step that runs `kernel` on samples of type `I`.
     #[must_use]
     pub fn of<I: Sample, K: TileKernel<I>>(kernel: K) -> Step {
-        Step { table: table_of::<I, K>(), parameters: Parameters::of(kernel) }
+        Step { table: tile_table::<I, K>(), parameters: Parameters::of(kernel) }
+    }
+
+    /// The step that runs a gather kernel on samples of type `I`.
+    #[must_use]
+    pub fn gather<I: Sample, K: GatherKernel<I>>(kernel: K) -> Step {
+        Step { table: gather_table::<I, K>(), parameters: Parameters::of(kernel) }
+    }
+
+    /// The step that stands for a global kernel on samples of type `I` until it is resolved.
+    #[must_use]
+    pub fn global<I: Sample, K: GlobalKernel<I>>(kernel: K) -> Step {
+        Step { table: global_table::<I, K>(), parameters: Parameters::of(kernel) }
     }
 
     /// The step that another process took apart with [`Step::table`] and [`Step::parameters`].
@@ -92,24 +124,61 @@ impl Step {
         self.table.output
     }
 
-    /// [`TileKernel::halo`].
+    /// [`TileKernel::halo`]; 0 for the other kinds.
     #[must_use]
     pub fn halo(&self) -> usize {
-        (self.table.halo)(&self.parameters)
+        match self.table.kind {
+            Kind::Tile { halo, .. } => halo(&self.parameters),
+            Kind::Gather { .. } | Kind::Global { .. } => 0,
+        }
     }
 
-    /// [`TileKernel::border`].
+    /// [`TileKernel::border`]; the default for the other kinds, which see nothing beyond the edge.
     #[must_use]
     pub fn border(&self) -> Border {
-        (self.table.border)(&self.parameters)
+        match self.table.kind {
+            Kind::Tile { border, .. } => border(&self.parameters),
+            Kind::Gather { .. } | Kind::Global { .. } => Border::default(),
+        }
     }
 
-    /// [`TileKernel::channels`].
+    /// Height, width and channels of what it makes of an image of that shape.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn channels(&self, input: usize) -> Result<usize, KernelError> {
-        (self.table.channels)(&self.parameters, input)
+    pub fn output_shape(&self, source: [usize; 3]) -> Result<[usize; 3], KernelError> {
+        let [height, width, input] = source;
+        match self.table.kind {
+            Kind::Tile { channels, .. } | Kind::Global { channels, .. } => {
+                Ok([height, width, channels(&self.parameters, input)?])
+            }
+            Kind::Gather { output_shape, .. } => output_shape(&self.parameters, source),
+        }
+    }
+
+    /// Whether the kernel makes its pixels from anywhere in its source: a [`GatherKernel`].
+    #[must_use]
+    pub fn is_gather(&self) -> bool {
+        matches!(self.table.kind, Kind::Gather { .. })
+    }
+
+    /// For a [`GlobalKernel`], the step that measures its source; nothing for the other kinds.
+    #[must_use]
+    pub fn measurement(&self) -> Option<Step> {
+        match self.table.kind {
+            Kind::Global { measurement, .. } => Some(measurement(&self.parameters)),
+            Kind::Tile { .. } | Kind::Gather { .. } => None,
+        }
+    }
+
+    /// For a [`GlobalKernel`], the step that it is for a source of which [`Step::measurement`] made `measured`; the
+    /// other kinds are what they are.
+    #[must_use]
+    pub fn resolved(&self, measured: &[f32]) -> Step {
+        match self.table.kind {
+            Kind::Global { resolved, .. } => resolved(&self.parameters, measured),
+            Kind::Tile { .. } | Kind::Gather { .. } => *self,
+        }
     }
 
     /// [`TileKernel::validate`].
@@ -120,14 +189,46 @@ impl Step {
         (self.table.validate)(&self.parameters)
     }
 
-    /// Runs the kernel on one tile.
+    /// [`GatherKernel::tile`], for a gather step; nothing for the other kinds.
+    pub(crate) fn gather_tile(&self, source: [usize; 3]) -> Option<[usize; 2]> {
+        match self.table.kind {
+            Kind::Gather { tile, .. } => Some(tile(&self.parameters, source)),
+            Kind::Tile { .. } | Kind::Global { .. } => None,
+        }
+    }
+
+    /// Runs a tile kernel on one tile.
+    ///
+    /// # Panics
+    /// If this is no tile kernel's step.
     ///
     /// # Safety
     /// `src` and `dst` meet (V1) to (V3) of [`Window::from_raw`] and (T1) to (T3) of [`Tile::from_raw`], for the
     /// sample types of this step, until the call returns.
     pub(crate) unsafe fn run(&self, src: &RawWindow, dst: &RawTile, workspace: &mut Workspace, level: Level) {
+        let Kind::Tile { run, .. } = self.table.kind else { panic!("{} runs on no window", self.name()) };
         // SAFETY: the table was made for the types that the caller checked its memory against.
-        unsafe { (self.table.run)(&self.parameters, src, dst, workspace, level) }
+        unsafe { run(&self.parameters, src, dst, workspace, level) }
+    }
+
+    /// Runs a gather kernel for the rectangle `at` of its output.
+    ///
+    /// # Panics
+    /// If this is no gather kernel's step.
+    ///
+    /// # Safety
+    /// As for [`Step::run`]; and `src` is the whole source, `dst` has the size of `at`.
+    pub(crate) unsafe fn run_gather(
+        &self,
+        src: &RawWindow,
+        at: Rect,
+        dst: &RawTile,
+        scratch: (&mut Tables, &mut Workspace),
+        level: Level,
+    ) {
+        let Kind::Gather { run, .. } = self.table.kind else { panic!("{} gathers nothing", self.name()) };
+        // SAFETY: the table was made for the types that the caller checked its memory against.
+        unsafe { run(self, src, at, dst, scratch.0, scratch.1, level) }
     }
 }
 
@@ -185,7 +286,7 @@ impl Parameters {
 }
 
 /// The table of `K` for `I`: a promoted constant, so it lies in the executable's read-only data.
-fn table_of<I: Sample, K: TileKernel<I>>() -> &'static StepTable {
+fn tile_table<I: Sample, K: TileKernel<I>>() -> &'static StepTable {
     const {
         &StepTable {
             type_name: std::any::type_name::<K>,
@@ -193,11 +294,53 @@ fn table_of<I: Sample, K: TileKernel<I>>() -> &'static StepTable {
             output: <K::Out as Sample>::TYPE,
             parameter_bytes: size_of::<K>(),
             name: |parameters| parameters.kernel::<K>().name(),
-            halo: |parameters| parameters.kernel::<K>().halo(),
-            border: |parameters| parameters.kernel::<K>().border(),
-            channels: |parameters, input| parameters.kernel::<K>().channels(input),
             validate: |parameters| parameters.kernel::<K>().validate(),
-            run: run_erased::<I, K>,
+            kind: Kind::Tile {
+                halo: |parameters| parameters.kernel::<K>().halo(),
+                border: |parameters| parameters.kernel::<K>().border(),
+                channels: |parameters, input| parameters.kernel::<K>().channels(input),
+                run: run_erased::<I, K>,
+            },
+        }
+    }
+}
+
+/// [`tile_table`] for a gather kernel.
+fn gather_table<I: Sample, K: GatherKernel<I>>() -> &'static StepTable {
+    const {
+        &StepTable {
+            type_name: std::any::type_name::<K>,
+            input: I::TYPE,
+            output: <K::Out as Sample>::TYPE,
+            parameter_bytes: size_of::<K>(),
+            name: |parameters| parameters.kernel::<K>().name(),
+            validate: |parameters| parameters.kernel::<K>().validate(),
+            kind: Kind::Gather {
+                output_shape: |parameters, source| parameters.kernel::<K>().output_shape(source),
+                tile: |parameters, source| parameters.kernel::<K>().tile(source),
+                run: run_gather_erased::<I, K>,
+            },
+        }
+    }
+}
+
+/// [`tile_table`] for a global kernel.
+fn global_table<I: Sample, K: GlobalKernel<I>>() -> &'static StepTable {
+    const {
+        &StepTable {
+            type_name: std::any::type_name::<K>,
+            input: I::TYPE,
+            output: <<K::Resolved as TileKernel<I>>::Out as Sample>::TYPE,
+            parameter_bytes: size_of::<K>(),
+            name: |parameters| parameters.kernel::<K>().name(),
+            validate: |parameters| parameters.kernel::<K>().validate(),
+            kind: Kind::Global {
+                channels: |parameters, input| parameters.kernel::<K>().channels(input),
+                measurement: |parameters| Step::gather::<I, _>(parameters.kernel::<K>().measurement()),
+                resolved: |parameters, measured| {
+                    Step::of::<I, _>(parameters.kernel::<K>().resolved(measured))
+                },
+            },
         }
     }
 }
@@ -215,6 +358,7 @@ unsafe fn run_erased<I: Sample, K: TileKernel<I>>(
     let src = unsafe { Window::from_raw(src.first.cast(), src.row_bytes, src.size, src.channels, src.halo) };
     // SAFETY: the caller promises (T1) to (T3) for samples of this table's output type, which is `K::Out`.
     let mut dst = unsafe { Tile::from_raw(dst.first.cast(), dst.row_bytes, dst.size, dst.channels) };
+    workspace.level = level.min(Level::detect());
     level.run(RunTile { kernel: parameters.kernel::<K>(), src: &src, dst: &mut dst, workspace });
 }
 
@@ -234,5 +378,45 @@ impl<I: Sample, K: TileKernel<I>> Work for RunTile<'_, '_, I, K> {
     #[inline(always)]
     fn run(self) {
         self.kernel.run(self.src, self.dst, self.workspace);
+    }
+}
+
+/// # Safety
+/// As [`Step::run_gather`].
+unsafe fn run_gather_erased<I: Sample, K: GatherKernel<I>>(
+    step: &Step,
+    src: &RawWindow,
+    at: Rect,
+    dst: &RawTile,
+    tables: &mut Tables,
+    workspace: &mut Workspace,
+    level: Level,
+) {
+    let kernel = step.parameters.kernel::<K>();
+    let [height, width] = src.size;
+    let table = tables.of(step, [height, width, src.channels], |shape| kernel.table(shape));
+    // SAFETY: the caller promises (V1) to (V3) for samples of this table's input type, which is `I`.
+    let src = unsafe { Window::from_raw(src.first.cast(), src.row_bytes, src.size, src.channels, src.halo) };
+    // SAFETY: the caller promises (T1) to (T3) for samples of this table's output type, which is `K::Out`.
+    let mut dst = unsafe { Tile::from_raw(dst.first.cast(), dst.row_bytes, dst.size, dst.channels) };
+    workspace.level = level.min(Level::detect());
+    level.run(RunGather { kernel, table, src: &src, at, dst: &mut dst, workspace });
+}
+
+struct RunGather<'r, 'm, I: Sample, K: GatherKernel<I>> {
+    kernel: K,
+    table: &'r K::Table,
+    src: &'r Window<'m, I>,
+    at: Rect,
+    dst: &'r mut Tile<'m, K::Out>,
+    workspace: &'r mut Workspace,
+}
+
+impl<I: Sample, K: GatherKernel<I>> Work for RunGather<'_, '_, I, K> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.kernel.run(self.table, self.src, self.at, self.dst, self.workspace);
     }
 }
