@@ -1,19 +1,26 @@
 //! What can be written on the command line.
 
+use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::deadline::parse_seconds;
 
 /// Exit codes, for the end of every long help text. `README.md` has the same table, and `tests/face.rs` compares them.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  a kernel panicked or a task failed
-  2  the command line makes no sense: unknown kernel, bad parameter, output not .png
+  1  a kernel panicked or a task failed; or doctor found a problem
+  2  the command line makes no sense: unknown kernel, bad parameter, an output that cannot hold the picture
   3  the input cannot be read or decoded
   4  a worker crashed again and again, or the pool could not start
   5  out of memory, or a limit is in the way
-  6  the output cannot be written";
+  6  the output cannot be written
+  7  the run took longer than --timeout allows
+Of many pictures it is the code of the first that failed.";
 
 /// Image and numeric kernels over shared memory, in worker processes that copy nothing and may crash.
 #[derive(Debug, Parser)]
@@ -28,29 +35,53 @@ pub(crate) enum Command {
     Image(ImageArgs),
     Kernels(KernelsArgs),
     Bench(BenchArgs),
+    Doctor(DoctorArgs),
 }
 
-/// Run kernels over an image: `shmpool image photo.jpg -o out.png gray blur:sigma=2 sobel`
+/// Run kernels over images: `shmpool image photo.jpg -o out.png gray blur:sigma=2 sobel`
 ///
-/// Reads JPEG, PNG, TIFF and PNM (by content, whatever the name says) with 8 bits a sample and 1 to 4 channels, turns the picture
-/// upright if its EXIF orientation says so, runs the steps one after the other, and writes a PNG. The output appears when it is whole,
-/// never before; after a failure the old one is still there.
+/// Reads JPEG, PNG, TIFF and PNM (by content, whatever the name says) with 8 or 16 bits a sample and 1 to 4 channels, turns the picture
+/// upright if its EXIF orientation says so, runs the steps one after the other, and writes what the output's name asks for, with as many bits. An output
+/// appears when it is whole, never before; after a failure the old one is still there.
+///
+/// One picture is cut into tiles that the workers share. Of several (`shmpool image photos/*.jpg -o out/{stem}.png gray`) each is one worker's task from file
+/// to file: one that cannot be read, or crashes its decoder, costs a line on stderr and the exit code, and the others are written.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXIT_CODES)]
 pub(crate) struct ImageArgs {
-    /// Image to read
-    pub(crate) input: PathBuf,
+    /// Images to read, then kernels in the order they run
+    ///
+    /// A kernel is KERNEL or KERNEL:PARAMETER=VALUE,…; none copies. See `shmpool kernels`. The first word is an image, and so is each after it that has a `.` or a
+    /// `/` before its first `:` (for a file without either write ./file); the first word without begins the steps. `--` between them separates whatever they are
+    /// called.
+    #[arg(required = true, value_name = "IMAGE... [STEP]")]
+    pub(crate) words: Vec<OsString>,
 
-    /// PNG to write; may be the input itself
-    #[arg(short, long, value_name = "OUT.png")]
+    /// Kernels, where all words before the `--` are images
+    #[arg(last = true, value_name = "STEP")]
+    pub(crate) steps: Vec<String>,
+
+    /// File to write: .png, .jpg, .tif, .ppm or .pgm; may be the input itself
+    ///
+    /// Fields are replaced: {stem} is the input's name without its ending, {name} with it, {ext} the ending, {index} the input's place from 0. Several inputs need
+    /// one, so that each has an output of its own.
+    #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
 
-    /// Kernels in the order they run, each KERNEL or KERNEL:PARAMETER=VALUE,…; none copies. See `shmpool kernels`
-    #[arg(value_name = "STEP")]
-    pub(crate) steps: Vec<String>,
+    /// Quality of a JPEG, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) quality: u8,
 
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
+
+    /// Print what would be done, from the headers of the inputs, and do nothing
+    #[arg(long)]
+    pub(crate) plan: bool,
+
+    /// End the whole run after so many seconds, with exit code 7; what is not whole by then is not written
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(crate) timeout: Option<Duration>,
 
     /// Print one JSON object about the run on stdout, and nothing else there
     #[arg(long)]
@@ -60,6 +91,10 @@ pub(crate) struct ImageArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
 
+    /// Say more on stderr: the plan of a picture, or a line for each of many
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
     /// Print nothing but errors, and the JSON that was asked for
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -67,8 +102,37 @@ pub(crate) struct ImageArgs {
 
 /// List the kernels that `image` can run, with their parameters, ranges and defaults
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub(crate) struct KernelsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<KernelsCommand>,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KernelsCommand {
+    Show(ShowArgs),
+}
+
+/// Say all about one kernel: what it does, its parameters with ranges and defaults, an example
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXIT_CODES)]
+pub(crate) struct ShowArgs {
+    /// Its name, or another name of it
+    pub(crate) name: String,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Look at what shmpool needs of this system: each line is ok, a note, or a problem with advice; a problem is exit code 1
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXIT_CODES)]
+pub(crate) struct DoctorArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -101,6 +165,11 @@ pub(crate) struct PoolArgs {
 }
 
 impl PoolArgs {
+    /// How many workers there will be.
+    pub(crate) fn n_workers(&self) -> usize {
+        self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+    }
+
     pub(crate) fn start(&self) -> shmpool::Result<shmpool::Pool> {
         match self.workers {
             Some(n) => shmpool::Pool::builder().workers(n).build(),

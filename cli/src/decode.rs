@@ -5,7 +5,8 @@
 //! (a second array, see `orient`), progressive JPEGs (the decoder's coefficients) and TIFFs of an unusual layout: planes, bits, CMYK (the decoder's
 //! own buffer); all are counted beforehand.
 //!
-//! Decoders read what strangers wrote, and run in this process. A panic of theirs is an error like any other.
+//! Decoders read what strangers wrote. A panic of theirs is an error like any other; a crash ends the process that they run in: the command itself for a
+//! single picture, a worker where there are many.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -20,9 +21,11 @@ use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, pnm::PnmDecoder, tiff::T
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError, Limits};
 use rustix::fs::OFlags;
-use shmpool::{Array, Pool};
+use shmpool::kernels::SampleType;
+use shmpool::{Arena, Array};
 use tiff::tags::Tag;
 
+use crate::depth::Depth;
 use crate::failure::{Exit, Failure};
 use crate::{jpeg, orient};
 
@@ -55,9 +58,9 @@ enum Decoder {
 }
 
 /// A picture in the arena.
-pub(crate) struct Picture {
+pub(crate) struct Picture<T: Depth> {
     /// Height, width and 1 to 4 channels.
-    pub(crate) pixels: Array<u8>,
+    pub(crate) pixels: Array<T>,
     /// Its colour profile, whatever the file said it was.
     pub(crate) icc: Option<Vec<u8>>,
 }
@@ -82,13 +85,29 @@ impl Undecoded {
         }
     }
 
-    /// Decodes into the pool's arena, and turns the picture upright.
-    pub(crate) fn decode(self, pool: &Pool, path: &Path) -> Result<Picture, Failure> {
+    /// The type of the samples: `u8` or `u16`.
+    pub(crate) fn sample(&self) -> SampleType {
+        self.header.sample()
+    }
+
+    /// Bytes that decoding takes: the picture, what its decoder keeps beside it, and a second array if it has to be turned.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let picture = self.header.shape().iter().product::<usize>() * self.sample().bytes();
+        let is_turned = self.shape() != self.header.shape();
+        picture + self.header.work_bytes.max(if is_turned { picture } else { 0 })
+    }
+
+    /// Decodes into the arena, and turns the picture upright.
+    ///
+    /// # Panics
+    /// If `T` is not what [`Undecoded::sample`] says.
+    pub(crate) fn decode<T: Depth>(self, arena: &Arena, path: &Path) -> Result<Picture<T>, Failure> {
+        assert_eq!(self.sample(), T::TYPE, "the caller looked at the header");
         let Undecoded { header, decoder } = self;
         let about = |error: shmpool::Error| Failure::from(error).about(path);
         // Never touched, and so free of charge: while it lives, the arena counts what the decoder takes as taken.
-        let reserve = pool.zeros::<u8>(header.work_bytes).map_err(about)?;
-        let mut pixels = pool.zeros::<u8>(header.shape()).map_err(about)?;
+        let reserve = arena.zeros::<u8>(header.work_bytes).map_err(about)?;
+        let mut pixels = arena.zeros::<T>(header.shape()).map_err(about)?;
         let buffer = pixels.as_bytes_mut();
         let decoded = guarded(AssertUnwindSafe(|| match decoder {
             Decoder::Any(decoder) => decoder.read_image_boxed(buffer).map_err(refused),
@@ -100,7 +119,7 @@ impl Undecoded {
         }));
         decoded.map_err(|failure| failure.about(path))?;
         drop(reserve);
-        let pixels = orient::upright(pool, pixels, header.orientation).map_err(about)?;
+        let pixels = orient::upright(arena, pixels, header.orientation).map_err(about)?;
         Ok(Picture { pixels, icc: header.icc })
     }
 }
@@ -108,6 +127,13 @@ impl Undecoded {
 impl Header {
     fn shape(&self) -> [usize; 3] {
         [self.height as usize, self.width as usize, usize::from(self.color.channel_count())]
+    }
+
+    fn sample(&self) -> SampleType {
+        match self.color {
+            ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => SampleType::U16,
+            _ => SampleType::U8,
+        }
     }
 
     /// The same questions to every format.
@@ -118,10 +144,10 @@ impl Header {
         }
         let found = match color {
             ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => return Ok(()),
-            ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => "16-bit samples",
+            ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => return Ok(()),
             _ => "floating-point samples",
         };
-        Err(bad(format!("{found}: 8-bit ones are read, with 1 to 4 channels")))
+        Err(bad(format!("{found}: samples of 8 or 16 bits are read, with 1 to 4 channels")))
     }
 
     fn of(decoder: &mut impl ImageDecoder) -> Self {
@@ -207,7 +233,9 @@ fn read_tiff_header(reader: BufReader<File>) -> Result<Undecoded, Failure> {
     let mut undecoded = any(TiffDecoder::new(reader).map_err(refused)?)?;
     let header = &mut undecoded.header;
     // Four samples a pixel: as CMYK they are more than the picture has.
-    header.work_bytes = (header.width as usize).saturating_mul(header.height as usize).saturating_mul(4);
+    let pixel_bytes = 4 * header.sample().bytes();
+    header.work_bytes =
+        (header.width as usize).saturating_mul(header.height as usize).saturating_mul(pixel_bytes);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some((header.work_bytes.saturating_add(WORK_BYTES_MAX)) as u64);
     if let Decoder::Any(decoder) = &mut undecoded.decoder {
@@ -216,13 +244,17 @@ fn read_tiff_header(reader: BufReader<File>) -> Result<Undecoded, Failure> {
     Ok(undecoded)
 }
 
-/// The header of a TIFF that can be decoded in place: unsigned bytes, channels interleaved. `None` for all others.
+/// The header of a TIFF that can be decoded in place: unsigned samples, channels interleaved. `None` for all others.
 fn usual_tiff(decoder: &mut tiff::decoder::Decoder<BufReader<File>>) -> tiff::TiffResult<Option<Header>> {
     let color = match decoder.colortype()? {
         tiff::ColorType::Gray(8) => ColorType::L8,
         tiff::ColorType::GrayA(8) => ColorType::La8,
         tiff::ColorType::RGB(8) => ColorType::Rgb8,
         tiff::ColorType::RGBA(8) => ColorType::Rgba8,
+        tiff::ColorType::Gray(16) => ColorType::L16,
+        tiff::ColorType::GrayA(16) => ColorType::La16,
+        tiff::ColorType::RGB(16) => ColorType::Rgb16,
+        tiff::ColorType::RGBA(16) => ColorType::Rgba16,
         _ => return Ok(None),
     };
     let planes = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration)?.unwrap_or(1);
@@ -295,7 +327,7 @@ impl Seek for Rationed {
 }
 
 /// Runs a decoder; its panic is an error about the file.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let before = panic::take_hook();
     panic::set_hook(Box::new(|_| {})); // one line, and it is ours
     let result = panic::catch_unwind(AssertUnwindSafe(decode));

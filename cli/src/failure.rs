@@ -17,6 +17,7 @@ pub(crate) enum Exit {
     Pool = 4,
     Memory = 5,
     Output = 6,
+    Timeout = 7,
 }
 
 /// Why the command ends, and with which code.
@@ -28,6 +29,14 @@ pub(crate) struct Failure {
     message: String,
 }
 
+impl Exit {
+    /// The exit of that code, if it is one of a failure.
+    pub(crate) fn of(code: u32) -> Option<Self> {
+        use Exit::{Input, Memory, Output, Pool, Task, Timeout, Usage};
+        [Task, Usage, Input, Pool, Memory, Output, Timeout].into_iter().find(|&exit| exit as u32 == code)
+    }
+}
+
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
         // Some decoders' messages have several lines; the promise is one.
@@ -35,9 +44,22 @@ impl Failure {
         Failure { exit, path: None, message }
     }
 
+    /// For what has been said already: the exit code alone.
+    pub(crate) fn said(exit: Exit) -> Self {
+        Failure::new(exit, "")
+    }
+
+    pub(crate) fn is_said(&self) -> bool {
+        self.message.is_empty()
+    }
+
     pub(crate) fn about(mut self, path: &Path) -> Self {
         self.path = Some(path.to_owned());
         self
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

@@ -1,19 +1,26 @@
 //! The `shmpool` command: parses, calls, prints.
 //!
-//! Results go to stdout (`--json` for programs), everything else to stderr. Reading and writing files happens in this process, kernels run in the
-//! workers, which are this binary started again.
+//! Results go to stdout (`--json` for programs), everything else to stderr. A single picture is read and written in this process, and its tiles are computed
+//! in the workers, which are this binary started again; of many pictures, each is one worker's task from file to file.
 
 mod args;
 mod bench;
+mod deadline;
 mod decode;
+mod depth;
+mod doctor;
 mod encode;
 mod failure;
 mod jpeg;
 mod kernels;
+mod many;
 mod orient;
 mod output;
 mod picture;
+mod plan;
+mod request;
 mod show;
+mod work;
 
 use std::process::ExitCode;
 
@@ -26,12 +33,15 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Image(args) => picture::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Kernels(args) => kernels::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("shmpool: {failure}");
+            if !failure.is_said() {
+                eprintln!("shmpool: {failure}");
+            }
             failure.exit_code()
         }
     }

@@ -4,8 +4,10 @@ use image::imageops::{
     flip_horizontal_in_place, flip_vertical_in_place, rotate90_in, rotate180_in_place, rotate270_in,
 };
 use image::metadata::Orientation;
-use image::{ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
-use shmpool::{Array, Pool};
+use image::{ImageBuffer, Luma, LumaA, Pixel};
+use shmpool::{Arena, Array};
+
+use crate::depth::Depth;
 
 /// Turns the picture upright.
 ///
@@ -13,36 +15,36 @@ use shmpool::{Array, Pool};
 /// the arena, and gives the first one back.
 ///
 /// * `picture`: height, width and 1 to 4 channels, none of them 0
-pub(crate) fn upright(
-    pool: &Pool,
-    mut picture: Array<u8>,
+pub(crate) fn upright<T: Depth>(
+    arena: &Arena,
+    mut picture: Array<T>,
     orientation: Orientation,
-) -> shmpool::Result<Array<u8>> {
+) -> shmpool::Result<Array<T>> {
     let &[height, width, channels] = picture.shape() else { unreachable!("pictures have three dimensions") };
     let mut turned = match orientation {
         Orientation::NoTransforms => return Ok(picture),
         Orientation::FlipHorizontal | Orientation::FlipVertical | Orientation::Rotate180 => None,
-        _ => Some(pool.zeros::<u8>([width, height, channels])?),
+        _ => Some(arena.zeros::<T>([width, height, channels])?),
     };
     let to = turned.as_mut().map(|array| array.as_mut_slice());
     let size = [width as u32, height as u32];
     match channels {
-        1 => turn::<Luma<u8>>(&mut picture, to, size, orientation),
-        2 => turn::<LumaA<u8>>(&mut picture, to, size, orientation),
-        3 => turn::<Rgb<u8>>(&mut picture, to, size, orientation),
-        _ => turn::<Rgba<u8>>(&mut picture, to, size, orientation),
+        1 => turn::<Luma<T>>(&mut picture, to, size, orientation),
+        2 => turn::<LumaA<T>>(&mut picture, to, size, orientation),
+        3 => turn::<T::Rgb>(&mut picture, to, size, orientation),
+        _ => turn::<T::Rgba>(&mut picture, to, size, orientation),
     }
     Ok(turned.unwrap_or(picture))
 }
 
 /// As `image::DynamicImage::apply_orientation`, but in memory that is there already.
-fn turn<P: Pixel<Subpixel = u8> + 'static>(
-    from: &mut [u8],
-    to: Option<&mut [u8]>,
+fn turn<P: Pixel<Subpixel: Depth> + 'static>(
+    from: &mut [P::Subpixel],
+    to: Option<&mut [P::Subpixel]>,
     [width, height]: [u32; 2],
     orientation: Orientation,
 ) {
-    const FITS: &str = "an array has as many bytes as its shape says";
+    const FITS: &str = "an array has as many samples as its shape says";
     let mut from = ImageBuffer::<P, _>::from_raw(width, height, from).expect(FITS);
     let Some(to) = to else {
         match orientation {

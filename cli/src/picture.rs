@@ -1,18 +1,23 @@
-//! `shmpool image`: one picture through a chain of kernels.
+//! `shmpool image` with one picture: its tiles are the workers' tasks.
 
 use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
-use shmpool::kernels::{Chain, KernelError, Plan, parse_chain, passes};
+use shmpool::kernels::{Chain, KernelError, Plan, SampleType, parse_chain, passes};
 use shmpool::{Array, Pool};
 
 use crate::args::ImageArgs;
+use crate::deadline::Deadline;
 use crate::decode::Undecoded;
-use crate::encode::write_png;
-use crate::failure::{Exit, Failure, print, to_json};
+use crate::depth::Depth;
+use crate::encode::{Format, Image};
+use crate::failure::{Failure, print, to_json};
 use crate::output::Unfinished;
+use crate::request::{FilePaths, Request};
 use crate::show::Show;
+use crate::work::{fits, output_shape, unwritable};
+use crate::{many, plan};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -23,6 +28,10 @@ struct Report<'a> {
     width: usize,
     height: usize,
     channels: usize,
+    /// Type of the samples, in and out.
+    sample: String,
+    output_width: usize,
+    output_height: usize,
     output_channels: usize,
     steps: &'a [String],
     n_workers: usize,
@@ -41,32 +50,66 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
-    let (input, output) = (&*args.input, &*args.output);
     // All that can be known to be wrong is, before anything costs time.
-    check_name(output)?;
-    let chain = parse_chain::<u8>(&args.steps)?;
-    let undecoded = Undecoded::open(input)?;
+    let request = Request::of(args)?;
+    if args.plan {
+        return plan::run(args, &request);
+    }
+    let show = Show::new(args.progress, args.quiet);
+    let deadline = Deadline::start(args.timeout, &show);
+    match &request.files[..] {
+        [file] => one(args, &request.steps, file, show, &deadline),
+        _ => many::run(args, &request, show, &deadline),
+    }
+}
+
+fn one(
+    args: &ImageArgs,
+    steps: &[String],
+    file: &FilePaths,
+    show: Show,
+    deadline: &Deadline,
+) -> Result<(), Failure> {
+    let undecoded = Undecoded::open(&file.input)?;
+    if args.verbose {
+        eprint!("{}", plan::of_one(&undecoded, file, steps)?);
+    }
+    match undecoded.sample() {
+        SampleType::U16 => one_as::<u16>(args, steps, file, undecoded, show, deadline),
+        _ => one_as::<u8>(args, steps, file, undecoded, show, deadline),
+    }
+}
+
+fn one_as<T: Depth>(
+    args: &ImageArgs,
+    steps: &[String],
+    FilePaths { input, output }: &FilePaths,
+    undecoded: Undecoded,
+    show: Show,
+    deadline: &Deadline,
+) -> Result<(), Failure> {
     let shape @ [height, width, channels] = undecoded.shape();
+    let format = Format::of(output)?;
+    let out_shape @ [out_height, out_width, out_channels] =
+        output_shape::<T>(steps, shape, format).map_err(|failure| failure.about(input))?;
+    let chain = parse_chain::<T>(steps)?;
     let n_tiles = n_tiles(&chain, shape).map_err(|error| Failure::from(error).about(input))?;
     let unfinished = Unfinished::create(output).map_err(|error| unwritable(output, error))?;
 
-    let show = Show::new(args.progress, args.quiet);
     show.wait("starting");
     let (pool, start_ms) = timed(|| args.pool.start())?;
     show.wait("decoding");
-    let (picture, decode_ms) = timed(|| undecoded.decode(&pool, input))?;
+    let (picture, decode_ms) = timed(|| undecoded.decode::<T>(pool.arena(), input))?;
     show.steps("running", "tiles", n_tiles, (height * width) as u64);
     let (result, run_ms) = timed(|| apply(&pool, &chain, &picture.pixels, &show, input))?;
     drop(picture.pixels);
-    let &[out_height, out_width, out_channels] = result.shape() else {
-        unreachable!("pictures have three dimensions")
-    };
     show.steps("writing", "rows", out_height as u64, (out_height * out_width) as u64);
     let icc = picture.icc.as_deref().filter(|profile| fits(profile, out_channels));
     let ((), encode_ms) = timed(|| {
-        let out_shape = [out_height, out_width, out_channels];
-        write_png(unfinished.file(), out_shape, &result, icc, |row| show.at(row, out_height as u64))?;
-        unfinished.finish()
+        let image = Image { shape: out_shape, samples: &result, icc };
+        let written = |row| show.at(row, out_height as u64);
+        format.write(unfinished.file(), &image, args.quality, written)?;
+        deadline.commit(|| unfinished.finish())
     })
     .map_err(|error| unwritable(output, error))?;
     drop(show);
@@ -78,8 +121,11 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
         width,
         height,
         channels,
+        sample: T::TYPE.to_string(),
+        output_width: out_width,
+        output_height: out_height,
         output_channels: out_channels,
-        steps: &args.steps,
+        steps,
         n_workers: pool.n_workers(),
         level: stats.level.to_string(),
         n_tiles,
@@ -97,14 +143,8 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
     }
 }
 
-fn check_name(output: &Path) -> Result<(), Failure> {
-    let is_png = output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-    let message = "the output is a PNG, so its name must end in .png";
-    if is_png { Ok(()) } else { Err(Failure::new(Exit::Usage, message).about(output)) }
-}
-
 /// Tiles of all passes of the chain over an image.
-fn n_tiles(chain: &Chain<u8, u8>, mut shape: [usize; 3]) -> Result<u64, KernelError> {
+fn n_tiles<T: Depth>(chain: &Chain<T, T>, mut shape: [usize; 3]) -> Result<u64, KernelError> {
     let mut n_tiles = 0;
     for steps in passes(chain.steps()) {
         let plan = Plan::new(steps, shape, None)?;
@@ -114,43 +154,37 @@ fn n_tiles(chain: &Chain<u8, u8>, mut shape: [usize; 3]) -> Result<u64, KernelEr
     Ok(n_tiles)
 }
 
-fn apply(
+fn apply<T: Depth>(
     pool: &Pool,
-    chain: &Chain<u8, u8>,
-    pixels: &Array<u8>,
+    chain: &Chain<T, T>,
+    pixels: &Array<T>,
     show: &Show,
     input: &Path,
-) -> Result<Array<u8>, Failure> {
+) -> Result<Array<T>, Failure> {
     let progress = |progress: shmpool::Progress| show.at(progress.n_done, progress.n_tasks);
     let result = pool.call().progress(&progress).apply(chain, pixels);
     result.map_err(|error| Failure::from(error).about(input))
 }
 
-/// Whether a colour profile speaks of as many colours as the output has: a gray picture must not carry one for RGB.
-fn fits(profile: &[u8], channels: usize) -> bool {
-    let space: &[u8] = if channels < 3 { b"GRAY" } else { b"RGB " };
-    profile.get(16..20) == Some(space)
-}
-
-fn unwritable(path: &Path, error: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Output, error).about(path)
-}
-
 /// What `work` gives, and how long it took in milliseconds.
-fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, f64), E> {
+pub(crate) fn timed<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<(T, f64), E> {
     let started = Instant::now();
     let result = work()?;
     Ok((result, started.elapsed().as_nanos() as f64 / 1e6))
 }
 
-fn summary(report: &Report<'_>) -> String {
-    let Report { input, output, width, height, n_workers, run_ms, megapixels_per_s, .. } = report;
-    let steps = if report.steps.is_empty() { "copy".to_owned() } else { report.steps.join(" ") };
-    let by = match n_workers {
+pub(crate) fn by_whom(n_workers: usize) -> String {
+    match n_workers {
         0 => "in this process".to_owned(),
         1 => "in 1 worker".to_owned(),
         n => format!("in {n} workers"),
-    };
+    }
+}
+
+fn summary(report: &Report<'_>) -> String {
+    let Report { input, output, width, height, n_workers, run_ms, megapixels_per_s, .. } = report;
+    let steps = if report.steps.is_empty() { "copy".to_owned() } else { report.steps.join(" ") };
+    let by = by_whom(*n_workers);
     let deaths = match report.n_worker_deaths {
         0 => String::new(),
         n => format!("; {n} worker deaths, their tiles done again"),

@@ -68,6 +68,23 @@ impl Show {
         self.bar.set_message(doing);
     }
 
+    /// A phase of `n` files.
+    pub(crate) fn files(&self, doing: &'static str, n: u64) {
+        self.bar.disable_steady_tick();
+        let line = "{msg} [{wide_bar}] {percent:>3} %  {pos}/{len} files  {per_sec:.1} {eta:>4} left";
+        self.bar.set_style(style(line).progress_chars("=> "));
+        self.bar.set_length(n);
+        self.bar.set_position(0);
+        self.bar.reset_eta();
+        self.bar.set_message(doing);
+    }
+
+    /// What takes the line away, from any thread.
+    pub(crate) fn clearer(&self) -> impl Fn() + Send + use<> {
+        let bar = self.bar.clone();
+        move || bar.finish_and_clear()
+    }
+
     /// How many steps are done, and of how many: a chain of several passes counts each by itself.
     pub(crate) fn at(&self, n_done: u64, n_steps: u64) {
         self.bar.set_length(n_steps);
