@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Image(ImageArgs),
     Kernels(KernelsArgs),
     Bench(BenchArgs),
+    Ls(LsArgs),
+    Gc(GcArgs),
     Doctor(DoctorArgs),
 }
 
@@ -125,6 +127,35 @@ pub(crate) struct ShowArgs {
     pub(crate) name: String,
 
     /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List named arrays: the shared memory that programs open by name, and who has it mapped
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXIT_CODES)]
+pub(crate) struct LsArgs {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Remove named arrays that nobody uses, and list them
+///
+/// An array is used while a process has it open or mapped, whatever library it uses. Mappings of processes that you may not look into do not count; as root you may
+/// look into all.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXIT_CODES)]
+pub(crate) struct GcArgs {
+    /// Only names that begin so
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+
+    /// List what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -14,6 +14,7 @@ mod failure;
 mod jpeg;
 mod kernels;
 mod many;
+mod named;
 mod orient;
 mod output;
 mod picture;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Kernels(args) => kernels::run(&args),
+        Command::Ls(args) => named::list(&args),
+        Command::Gc(args) => named::collect_garbage(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
