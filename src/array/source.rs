@@ -1,10 +1,14 @@
 //! What verbs read and write: arrays of every kind.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use bytemuck::Pod;
 
 use super::{Array, FileArray, Input, NamedArray};
 
-/// Anything that a verb can read: an [`Array`], an [`Input`], a [`FileArray`], a [`NamedArray`].
+/// Anything that a verb can read: an [`Array`], an [`Input`], a [`FileArray`], a [`NamedArray`]; also in an `Arc`, `Rc`
+/// or `Box`. Another guard is to be dereferenced: `&*mutex.lock()…`.
 pub trait Source: sealed::Lies {
     /// Its elements.
     type Item: Pod;
@@ -153,3 +157,24 @@ impl<T: Pod> Written for NamedArray<T> {
 
     fn mark_written(&mut self) {}
 }
+
+/// An array in a smart pointer is read as the array itself.
+macro_rules! pass_on {
+    ($($pointer:ty),*) => {$(
+        impl<S: Source> Source for $pointer {
+            type Item = S::Item;
+
+            fn shape(&self) -> &[usize] {
+                (**self).shape()
+            }
+        }
+
+        impl<S: Lies> Lies for $pointer {
+            fn place(&self) -> Place<'_> {
+                (**self).place()
+            }
+        }
+    )*};
+}
+
+pass_on!(&S, Arc<S>, Rc<S>, Box<S>);

@@ -29,7 +29,7 @@ pub(super) fn two_tasks(bench: &Bench) -> Result<Vec<Row>> {
     let pooled = RefCell::new(bench.pool.zeros::<u8>(2)?);
     let kept = RefCell::new([0_u8; 2]);
     let pool =
-        || -> Result<()> { Ok(bench.pool.call().grain(1).map_into(&xs, &mut pooled.borrow_mut(), task)?) };
+        || -> Result<()> { Ok(bench.pool.call().grain(1).map_into(&xs, &mut *pooled.borrow_mut(), task)?) };
     let install = || {
         by_element(bench, &[1, 2], &mut *kept.borrow_mut());
         Ok(())

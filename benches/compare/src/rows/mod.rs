@@ -1,6 +1,7 @@
 //! The rows, one question each. Every row checks its answers before it times anything.
 
 mod executors;
+mod file;
 mod gaussian;
 mod job;
 mod mandelbrot;
@@ -15,7 +16,7 @@ use crate::{Bench, Result};
 type Run = fn(&Bench) -> Result<Vec<Row>>;
 
 /// In the order in which they are run, by the names that the command line knows.
-pub(crate) const ALL: [(&str, Run); 10] = [
+pub(crate) const ALL: [(&str, Run); 11] = [
     ("into", maps::into),
     ("fresh", maps::fresh),
     ("polynomial", polynomial::run),
@@ -24,6 +25,7 @@ pub(crate) const ALL: [(&str, Run); 10] = [
     ("tasks", job::many_tasks),
     ("start", start::run),
     ("memory", memory::run),
+    ("file", file::run),
     ("gaussian", gaussian::run),
     ("executors", executors::run),
 ];
