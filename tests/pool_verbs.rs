@@ -560,6 +560,39 @@ fn wrong_arguments_are_named_with_what_was_found_and_wanted() {
 }
 
 #[test]
+fn map_rows_hands_out_whole_rows() {
+    let _watchdog = watchdog("map_rows_hands_out_whole_rows", 300);
+    for pool in pools() {
+        for (shape, width) in
+            [([3, 5, 7], 2), ([40, 100, 3], 1), ([1, 1, 1000], 1500), ([5, 0, 3], 4), ([4, 6, 0], 2)]
+        {
+            let xs = pool.array_with(shape, |[z, y, x]| (100 * z + 10 * y + x) as u32).unwrap();
+            for call in [pool.call(), pool.call().grain(1), pool.call().grain(9)] {
+                let rows = call.map_rows(&xs, width, |row: &[u32], out: &mut [u64]| {
+                    assert!(out.iter().all(|&y| y == 0));
+                    out[0] = row.iter().map(|&x| u64::from(x)).sum();
+                    let last = out.len() - 1;
+                    out[last] += row.len() as u64;
+                });
+                let rows = rows.unwrap();
+                assert_eq!(rows.shape(), [shape[0], shape[1], width]);
+                for (row, out) in rows.chunks_exact(width).enumerate() {
+                    let found = &xs[row * shape[2]..][..shape[2]];
+                    let sum: u64 = found.iter().map(|&x| u64::from(x)).sum();
+                    let (first, last) = (out[0], out[width - 1]);
+                    let len = shape[2] as u64;
+                    let wanted = if width == 1 { (sum + len, sum + len) } else { (sum, len) };
+                    assert_eq!((first, last), wanted, "row {row} of {shape:?}, {}", pool.n_workers());
+                }
+            }
+        }
+        let nothing =
+            pool.map_rows(&pool.zeros::<u8>([3, 4]).unwrap(), 0, |_: &[u8], _: &mut [u8]| {}).unwrap();
+        assert_eq!(nothing.shape(), [3, 0]);
+    }
+}
+
+#[test]
 fn a_progress_callback_may_call_verbs_but_not_wait_for_a_slot() {
     let _watchdog = watchdog("a_progress_callback_may_call_verbs_but_not_wait_for_a_slot", 60);
     let pool = common::pool_of(2);

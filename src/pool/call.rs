@@ -18,8 +18,8 @@ use crate::task::job::{self, JobArgs, JobSpec, Operand, Policy, code_of};
 use crate::task::kernel::Kernel;
 use crate::task::mirror::{Ended, Failure};
 use crate::task::verbs::{
-    ByClosures, ByKernel, Combine, Fill, Fold, Folder, FromFn, Map, MapChunks, MapIndexed, MapWith, TryMap,
-    Update, Zip2, Zip3, Zip4,
+    ByClosures, ByKernel, Combine, Fill, Fold, Folder, FromFn, Map, MapChunks, MapIndexed, MapRows, MapWith,
+    TryMap, Update, Zip2, Zip3, Zip4,
 };
 
 /// Outputs from this size are written around the cache: they would not stay in it, and a line that is not
@@ -284,6 +284,50 @@ impl<'a> Call<'a> {
             &[],
             Policy::ONCE,
         )
+    }
+
+    /// `f(row, out)` for every row of `xs`, which is its last dimension, into rows of `width` elements of a new array.
+    ///
+    /// All other dimensions stay: `[height, width, 3]` and a `width` of 1 make `[height, width, 1]`. Each row of the output
+    /// starts as zeros. A task is some rows ([`grain`](Call::grain) counts them), and so are the elements of errors.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// let table = pool.array_with([2, 4], |[y, x]| (10 * y + x) as f32)?;
+    /// let least_and_greatest = pool.map_rows(&table, 2, |row: &[f32], out: &mut [f32]| {
+    ///     out[0] = row.iter().copied().fold(f32::INFINITY, f32::min);
+    ///     out[1] = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    /// })?;
+    /// assert_eq!((least_and_greatest.shape(), &least_and_greatest[..]), (&[2, 2][..], &[0.0, 3.0, 10.0, 13.0][..]));
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map).
+    pub fn map_rows<S, U, F>(&self, xs: &S, width: usize, f: F) -> Result<Array<U>>
+    where
+        S: Source,
+        U: Pod,
+        F: Fn(&[S::Item], &mut [U]) + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        let mut shape = xs.shape().to_vec();
+        let from = std::mem::replace(shape.last_mut().expect("a shape has dimensions"), width);
+        let input = self.input("xs", xs)?;
+        let mut out = self.pool.arena.for_output(Shape::try_from(&shape[..])?)?;
+        let n_rows = if width == 0 { 0 } else { out.len() / width };
+        let job = JobShape {
+            n_elements: n_rows as u64,
+            grain: self.grain_for(n_rows as u64, width.max(from).saturating_mul(size_of::<U>()))?,
+            shape: [from as u64, width as u64, 0, 0],
+            flags: 0,
+            in_order: true,
+        };
+        let policy = Policy::IDEMPOTENT;
+        let (job, ended) =
+            self.start_with::<MapRows<F, S::Item, U>, _>("out", &mut out, job, &[input], &[], policy)?;
+        job.conclude_with(out, ended)
     }
 
     /// Folds all elements into one value: the same bits for any number of workers.

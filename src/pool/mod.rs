@@ -388,6 +388,16 @@ impl Pool {
         self.call().map_chunks(xs, out, f)
     }
 
+    /// See [`Call::map_rows`].
+    pub fn map_rows<S, U, F>(&self, xs: &S, width: usize, f: F) -> Result<Array<U>>
+    where
+        S: Source,
+        U: Pod,
+        F: Fn(&[S::Item], &mut [U]) + Copy + Send + Sync + 'static,
+    {
+        self.call().map_rows(xs, width, f)
+    }
+
     /// See [`Call::reduce`].
     pub fn reduce<S, A, F, G>(&self, xs: &S, identity: A, fold: F, combine: G) -> Result<A>
     where

@@ -324,6 +324,27 @@ impl<F: Fn(&[T], &mut [U]) + Copy, T: Pod, U: Pod> Kernel for MapChunks<F, T, U>
     }
 }
 
+/// `map_rows`: `f(&xs[row], &mut out[row])`, whose elements are rows; `shape` has the lengths of both kinds.
+pub(crate) struct MapRows<F, T, U>(PhantomData<(F, T, U)>);
+
+impl<F: Fn(&[T], &mut [U]) + Copy, T: Pod, U: Pod> Kernel for MapRows<F, T, U> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let [from, to, ..] = call.shape;
+        for row in call.elements(task) {
+            // SAFETY: the input is borrowed for the job and written by nobody; the task's rows are leased to us.
+            unsafe {
+                let xs = std::slice::from_raw_parts(call.inputs[0].cast::<T>().add(row * from), from);
+                let out = std::slice::from_raw_parts_mut(call.output.cast::<U>().add(row * to), to);
+                // A second run finds what the first one found.
+                out.fill(U::zeroed());
+                conjure::<F>()(xs, out);
+            }
+        }
+        Outcome::Done
+    }
+}
+
 /// `try_map`: `f(x)?`. The error travels as the element's index, then its bytes.
 pub(crate) struct TryMap<F, T, U, E>(PhantomData<(F, T, U, E)>);
 
