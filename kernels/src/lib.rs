@@ -7,11 +7,33 @@
 //! | trait | says | stock kernels |
 //! |---|---|---|
 //! | [`ElementKernel`] | what becomes of an element | [`Sqrt`], [`Axpb`], [`Mandelbrot`] |
-//! | [`TileKernel`] | what becomes of a pixel and its neighbours | [`Gray`], [`Gaussian`], [`Sobel`], [`Identity`] |
+//! | [`TileKernel`] | what becomes of a pixel and its neighbours | those for images, below |
 //! | [`Reduction`] | what becomes of all elements together | [`Sum`], [`MinMax`] |
 //!
 //! Images are height x width x channels, rows contiguous and channels interleaved, of `u8`, `u16` or `f32` samples.
 //! In images with two or four channels the last one is alpha, which the stock kernels carry past unchanged.
+//!
+//! # Image kernels
+//! What each agrees with, and how closely (`u8` and `u16`; their own docs say more, and what holds for `f32`), and what a
+//! sample costs beside copying it (`u8` RGB, AVX2, one thread; a copy takes 0.13 ns).
+//!
+//! | kernel | reference | tolerance | cost |
+//! |---|---|---|---|
+//! | [`Identity`] | | exact | 1 |
+//! | [`Gray`] | `cv2.cvtColor` | exact | 1 |
+//! | [`Invert`], [`Threshold`] | NumPy, `cv2.threshold` | exact | 1 |
+//! | [`Gamma`], [`Levels`], [`Brightness`], [`Contrast`], [`Lut`] | `cv2.LUT` of a table made in `f64` | exact | 3 to 5 |
+//! | [`BoxBlur`] | `cv2.blur` | exact | 3 for a radius of 1, 10 for 5, 18 for 10 |
+//! | [`Gaussian`] | `scipy.ndimage.gaussian_filter` | 1 level, 90 % equal | 9 for a sigma of 1, 13 for 2 |
+//! | [`Median`] | `cv2.medianBlur` | exact | 2 for a radius of 1, 8 for 2, 300 for more |
+//! | [`Erode`], [`Dilate`] | `cv2.erode`, `cv2.dilate` | exact | 2 for a radius of 1, 8 for 7 |
+//! | [`Convolve`], [`Sharpen`] | `scipy.ndimage.correlate`, `cv2.filter2D` | exact for whole weights | 15 for 3 x 3 |
+//! | [`Unsharp`] | `cv2.addWeighted` with a Gaussian | 2 levels | 10 for a sigma of 1 |
+//! | [`Sobel`], [`Scharr`], [`Prewitt`] | `cv2.Sobel`, `cv2.Scharr`, `scipy.ndimage.prewitt` | exact | 5 |
+//! | [`Laplacian`] | `cv2.Laplacian` | exact | 2 |
+//!
+//! An opening is [`Erode`] and then [`Dilate`], a closing the other way round. What lies beyond the edge is a [`Border`],
+//! mirrored for all but [`Median`], [`Erode`] and [`Dilate`], which repeat the edge as their references do.
 //!
 //! # Chains
 //! Tile kernels are strung together by a [`Chain`], and run fused: a tile goes through all of them while it is in the
@@ -35,7 +57,7 @@
 //! # Ok::<(), KernelError>(())
 //! ```
 //!
-//! [`parse_chain`] makes chains of words, and [`STOCK`] lists the words there are. A [`Plan`] is a chain for one image,
+//! [`parse_chain`] makes chains of words, for any sample type, and [`STOCK`] lists the words there are. A [`Plan`] is a chain for one image,
 //! tile by tile: what an engine runs.
 //!
 //! # Writing a kernel

@@ -4,7 +4,9 @@ mod common;
 
 use common::noise;
 use proptest::prelude::*;
-use shmpool_kernels::{Border, Chain, Gaussian, Gray, Level, Plan, Sample, Scratch, Sobel, Step};
+use shmpool_kernels::{
+    Border, Chain, Gaussian, Gray, Level, Plan, STOCK, Sample, Scratch, Sobel, Step, parse_chain,
+};
 
 const BORDERS: [Border; 5] =
     [Border::Reflect101, Border::Reflect, Border::Replicate, Border::Constant(77.0), Border::Wrap];
@@ -131,39 +133,62 @@ fn a_tile_writes_its_own_rectangle_and_nothing_else() {
     }
 }
 
-/// One step of a random chain, on `u8`.
-#[derive(Clone, Copy, Debug)]
-enum Choice {
-    Gray,
-    Gaussian(f32, Border),
-    Sobel(Border),
+/// A word for any stock kernel, with any border and small radius where it has these parameters.
+fn word() -> impl Strategy<Value = String> {
+    let border = prop::sample::select(vec!["reflect101", "reflect", "replicate", "77", "wrap"]);
+    (0..STOCK.len(), border, 0u32..6, 0.1f32..1.5).prop_map(|(kernel, border, radius, sigma)| {
+        let stock = &STOCK[kernel];
+        let values =
+            [("border", border.to_owned()), ("radius", radius.to_string()), ("sigma", sigma.to_string())];
+        let known = |name: &str| stock.parameters.iter().any(|parameter| parameter.name == name);
+        let given =
+            values.iter().filter(|(name, _)| known(name)).map(|(name, value)| format!("{name}={value}"));
+        format!("{}:{}", stock.name, given.collect::<Vec<_>>().join(","))
+    })
 }
 
-fn choice() -> impl Strategy<Value = Choice> {
-    let border = prop::sample::select(BORDERS.to_vec());
-    prop_oneof![
-        Just(Choice::Gray),
-        (0.1f32..1.5, border.clone()).prop_map(|(sigma, border)| Choice::Gaussian(sigma, border)),
-        border.prop_map(Choice::Sobel),
-    ]
+fn assert_words_fuse<T: Sample>(
+    words: &[String],
+    shape: [usize; 3],
+    tile: [usize; 2],
+    convert: fn(u16) -> T,
+) {
+    let chain = parse_chain::<T>(words).unwrap();
+    let noise: Vec<u16> = noise(shape.iter().product());
+    let src: Vec<T> = noise.into_iter().map(convert).collect();
+    assert_fused_is_step_by_step(&chain, &src, shape, Some(tile));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_chains_mean_their_steps(
-        choices in prop::collection::vec(choice(), 0..5),
+    fn random_chains_mean_their_steps_for_every_sample_type(
+        words in prop::collection::vec(word(), 0..4),
         shape in (1usize..20, 1usize..20, 1usize..5),
         tile in (1usize..25, 1usize..25),
     ) {
-        let chain = choices.into_iter().fold(Chain::<u8, u8>::new(), |chain, choice| match choice {
-            Choice::Gray => chain.then(Gray),
-            Choice::Gaussian(sigma, border) => chain.then(Gaussian::new(sigma).border(border)),
-            Choice::Sobel(border) => chain.then(Sobel::new(border)),
-        });
-        let shape = [shape.0, shape.1, shape.2];
-        let src: Vec<u8> = noise(shape.iter().product());
-        assert_fused_is_step_by_step(&chain, &src, shape, Some([tile.0, tile.1]));
+        let (shape, tile) = ([shape.0, shape.1, shape.2], [tile.0, tile.1]);
+        assert_words_fuse::<u8>(&words, shape, tile, |x| (x >> 8) as u8);
+        assert_words_fuse::<u16>(&words, shape, tile, |x| x);
+        assert_words_fuse::<f32>(&words, shape, tile, |x| f32::from(x) / 65_535.0);
+    }
+}
+
+/// Wide enough for the fast paths: whole registers, tables, rings of rows, strips of columns.
+#[test]
+fn every_stock_kernel_gives_the_same_bytes_for_any_tiles() {
+    for stock in &STOCK {
+        let has_radius = stock.parameters.iter().any(|parameter| parameter.name == "radius");
+        for radius in if has_radius { vec![1, 2, 4, 9] } else { vec![0] } {
+            let word =
+                if has_radius { format!("{}:radius={radius}", stock.name) } else { stock.name.to_owned() };
+            let words = [word];
+            assert_words_fuse::<u8>(&words, [24, 301, 3], [7, 280], |x| (x >> 8) as u8);
+            // Partial sorting takes its time.
+            let shape = if stock.name == "median" { [6, 20, 2] } else { [20, 80, 2] };
+            assert_words_fuse::<u16>(&words, shape, [5, 33], |x| x);
+            assert_words_fuse::<f32>(&words, shape, [5, 33], |x| f32::from(x) / 65_535.0);
+        }
     }
 }

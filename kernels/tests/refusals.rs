@@ -3,7 +3,8 @@
 
 use bytemuck::{Pod, Zeroable};
 use shmpool_kernels::{
-    Border, Chain, Gaussian, Gray, KernelError, Level, Plan, Sample, Scratch, Sobel, Step, Tile, TileKernel,
+    Border, BoxBlur, Brightness, Chain, Contrast, Convolve, Erode, Gamma, Gaussian, Gray, KernelError, Level,
+    Levels, Median, Plan, Sample, Scratch, Sharpen, Sobel, Step, Threshold, Tile, TileKernel, Unsharp,
     Window, Workspace, passes,
 };
 
@@ -99,4 +100,76 @@ fn a_step_survives_being_taken_apart() {
         "shmpool_kernels::image::gaussian::Gaussian: found 5 parameter bytes, wanted 12"
     );
     assert_ne!(Step::of::<u8, _>(Gaussian::new(3.0)), Step::of::<u8, _>(Gaussian::new(3.5)));
+}
+
+#[test]
+fn kernels_refuse_parameters_out_of_their_range() {
+    let refused = |step| refusal(&[step], [4, 4, 3]);
+    for (step, wanted) in [
+        (
+            Step::of::<u8, _>(Gamma { gamma: 0.0 }),
+            "gamma: parameter gamma: found 0, wanted above 0, up to 100",
+        ),
+        (
+            Step::of::<u16, _>(Levels { low: 5.0, high: 5.0, gamma: 1.0 }),
+            "levels: parameter high: found 5, wanted a finite number above low, which is 5",
+        ),
+        (
+            Step::of::<u8, _>(Levels { low: f32::NAN, high: 5.0, gamma: 1.0 }),
+            "levels: parameter low: found NaN, wanted a finite number",
+        ),
+        (
+            Step::of::<f32, _>(Brightness { add: f32::INFINITY }),
+            "brightness: parameter add: found inf, wanted a finite number",
+        ),
+        (
+            Step::of::<u8, _>(Contrast { factor: -1.0 }),
+            "contrast: parameter factor: found -1, wanted from 0 to 256",
+        ),
+        (
+            Step::of::<u8, _>(Threshold { level: f32::NAN }),
+            "threshold: parameter level: found NaN, wanted a finite number",
+        ),
+        (Step::of::<u8, _>(BoxBlur::new(128)), "box: parameter radius: found 128, wanted 0 to 127"),
+        (
+            Step::of::<f32, _>(Median::new(u32::MAX)),
+            "median: parameter radius: found 4294967295, wanted 0 to 127",
+        ),
+        (Step::of::<u8, _>(Erode::new(200)), "erode: parameter radius: found 200, wanted 0 to 127"),
+        (Step::of::<u8, _>(Sharpen::new(-0.5)), "sharpen: parameter amount: found -0.5, wanted from 0 to 64"),
+        (
+            Step::of::<u8, _>(Unsharp::new(0.0)),
+            "unsharp: parameter sigma: found 0, wanted above 0, up to 256",
+        ),
+        (
+            Step::of::<u8, _>(Unsharp::new(1.0).threshold(-1.0)),
+            "unsharp: parameter threshold: found -1, wanted a finite number from 0",
+        ),
+        (
+            Step::of::<u8, _>(Convolve::new(&[1.0; 9]).unwrap().divisor(0.0)),
+            "convolve: parameter divisor: found 0, wanted a finite number other than 0",
+        ),
+        (
+            Step::of::<u8, _>(Convolve::new(&[f32::NAN; 25]).unwrap()),
+            "convolve: parameter weights: found NaN, wanted finite numbers",
+        ),
+    ] {
+        assert_eq!(refused(step), wanted);
+    }
+}
+
+/// Parameters may come from another process: a plan refuses them, and until then nothing may break.
+#[test]
+fn any_bytes_are_parameters() {
+    let erode = Step::of::<u8, _>(Erode::new(1));
+    let convolve = Step::of::<u8, _>(Convolve::new(&[1.0; 9]).unwrap());
+    for step in [erode, convolve, Step::of::<f32, _>(Unsharp::new(1.0))] {
+        for byte in [0x7f, 0xff] {
+            let bytes = vec![byte; step.parameters().len()];
+            // SAFETY: the table is the one that this process gave.
+            let scribbled = unsafe { Step::from_parts(step.table(), &bytes) }.unwrap();
+            assert!(scribbled.halo() <= 4096);
+            assert!(Plan::new(&[scribbled], [4, 4, 3], None).is_err());
+        }
+    }
 }

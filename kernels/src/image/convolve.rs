@@ -113,6 +113,9 @@ impl<T: Sample> TileKernel<T> for Convolve {
         let refused = |parameter, found: f32, wanted: &str| {
             Err(refuse_parameter("convolve", parameter, found, wanted.to_owned()))
         };
+        if !(1..=3).contains(&self.radius) {
+            return Err(refuse_parameter("convolve", "radius", self.radius, "1 to 3".to_owned()));
+        }
         if let Some(&weight) = self.weights().iter().find(|weight| !weight.is_finite()) {
             return refused("weights", weight, "finite numbers");
         }

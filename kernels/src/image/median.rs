@@ -13,8 +13,8 @@ use crate::{Border, BorderCode, KernelError, Sample, Tile, TileKernel, Window, W
 /// (`kernels/tests/everyday.rs`). The border is [`Border::Replicate`] unless another is named, as theirs is. An `f32`
 /// window with NaN gives one of its samples.
 ///
-/// Cost: radius 1 and 2 by networks of minima and maxima, 18 and 198 operations a sample, whole registers at a time.
-/// Larger ones for `u8` by histograms of columns, the same for every radius (about 50 times as long as radius 1); for
+/// Cost: radius 1 and 2 by networks of minima and maxima, 30 and 198 operations a sample, whole registers at a time.
+/// Larger ones for `u8` by histograms of columns, the same for every radius (about 100 times as long as radius 1); for
 /// `u16` and `f32` by partial sorting, `O(radius^2)`: minutes for a photograph at radius 30.
 ///
 /// # Errors
@@ -96,7 +96,7 @@ impl<T: Ranked> TileKernel<T> for Median {
     #[inline(always)]
     fn run(&self, src: &Window<'_, T>, dst: &mut Tile<'_, T>, workspace: &mut Workspace) {
         match src.halo() {
-            1 => median_of_9_tile(src, dst, workspace),
+            1 => median_of_9_tile(src, dst),
             2 => median_of_25_tile(src, dst),
             _ => T::medians(src, dst, workspace),
         }
@@ -104,45 +104,40 @@ impl<T: Ranked> TileKernel<T> for Median {
     }
 }
 
-/// Each column of three is sorted once and used by the three windows that it is in. The median of nine is the median of
-/// the greatest of the least, the median of the middle ones and the least of the greatest.
 #[inline(always)]
-fn median_of_9_tile<T: Ordered>(src: &Window<'_, T>, dst: &mut Tile<'_, T>, workspace: &mut Workspace) {
-    let n = (dst.width() + 2) * dst.channels();
-    let (low, others) = workspace.values::<T>(3 * n).split_at_mut(n);
-    let (middle, high) = others.split_at_mut(n);
+fn median_of_9_tile<T: Ordered>(src: &Window<'_, T>, dst: &mut Tile<'_, T>) {
     for y in 0..dst.height() {
-        sort_columns([src.row(y), src.row(y + 1), src.row(y + 2)], low, middle, high);
-        median_of_columns([low, middle, high], src.channels(), dst.row_mut(y));
+        median_of_9_row([src.row(y), src.row(y + 1), src.row(y + 2)], src.channels(), dst.row_mut(y));
     }
 }
 
+/// One row of the result from three of the window, each a pixel longer at both ends.
+///
+/// With the columns in order, the median of nine is the median of three: the greatest of the least, the median of the
+/// middle ones, and the least of the greatest. To order each column again for every pixel that it is next to costs less
+/// than to keep it.
 #[inline(always)]
-fn sort_columns<T: Ordered>(rows: [&[T]; 3], low: &mut [T], middle: &mut [T], high: &mut [T]) {
-    let n = low.len();
-    let (above, own, below) = (&rows[0][..n], &rows[1][..n], &rows[2][..n]);
-    let (middle, high) = (&mut middle[..n], &mut high[..n]);
-    for x in 0..n {
-        let (lesser, greater) = (above[x].least(own[x]), above[x].greatest(own[x]));
-        let (rest, highest) = (greater.least(below[x]), greater.greatest(below[x]));
-        low[x] = lesser.least(rest);
-        middle[x] = lesser.greatest(rest);
-        high[x] = highest;
-    }
-}
-
-#[inline(always)]
-fn median_of_columns<T: Ordered>([low, middle, high]: [&[T]; 3], channels: usize, out: &mut [T]) {
+fn median_of_9_row<T: Ordered>(rows: [&[T]; 3], channels: usize, out: &mut [T]) {
     let n = out.len();
-    let (low_left, low_own, low_right) = (&low[..n], &low[channels..][..n], &low[2 * channels..][..n]);
-    let (left, own, right) = (&middle[..n], &middle[channels..][..n], &middle[2 * channels..][..n]);
-    let (high_left, high_own, high_right) = (&high[..n], &high[channels..][..n], &high[2 * channels..][..n]);
+    let a = shifted::<T, 3>(rows[0], channels, n);
+    let b = shifted::<T, 3>(rows[1], channels, n);
+    let c = shifted::<T, 3>(rows[2], channels, n);
     for x in 0..n {
-        let low = low_left[x].greatest(low_own[x]).greatest(low_right[x]);
-        let middle = median_of_3(left[x], own[x], right[x]);
-        let high = high_left[x].least(high_own[x]).least(high_right[x]);
+        let left = ordered(a[0][x], b[0][x], c[0][x]);
+        let own = ordered(a[1][x], b[1][x], c[1][x]);
+        let right = ordered(a[2][x], b[2][x], c[2][x]);
+        let low = left[0].greatest(own[0]).greatest(right[0]);
+        let middle = median_of_3(left[1], own[1], right[1]);
+        let high = left[2].least(own[2]).least(right[2]);
         out[x] = median_of_3(low, middle, high);
     }
+}
+
+#[inline(always)]
+fn ordered<T: Ordered>(a: T, b: T, c: T) -> [T; 3] {
+    let (lesser, greater) = (a.least(b), a.greatest(b));
+    let (rest, highest) = (greater.least(c), greater.greatest(c));
+    [lesser.least(rest), lesser.greatest(rest), highest]
 }
 
 #[inline(always)]
@@ -162,9 +157,11 @@ fn median_of_25_tile<T: Ordered>(src: &Window<'_, T>, dst: &mut Tile<'_, T>) {
 #[inline(always)]
 fn median_of_25_row<T: Ordered>(rows: [&[T]; 5], channels: usize, out: &mut [T]) {
     let n = out.len();
-    let (a, b, c) =
-        (shifted(rows[0], channels, n), shifted(rows[1], channels, n), shifted(rows[2], channels, n));
-    let (d, e) = (shifted(rows[3], channels, n), shifted(rows[4], channels, n));
+    let a = shifted::<T, 5>(rows[0], channels, n);
+    let b = shifted::<T, 5>(rows[1], channels, n);
+    let c = shifted::<T, 5>(rows[2], channels, n);
+    let d = shifted::<T, 5>(rows[3], channels, n);
+    let e = shifted::<T, 5>(rows[4], channels, n);
     for x in 0..n {
         out[x] = median_of_25([
             a[0][x], a[1][x], a[2][x], a[3][x], a[4][x], b[0][x], b[1][x], b[2][x], b[3][x], b[4][x],
@@ -174,11 +171,14 @@ fn median_of_25_row<T: Ordered>(rows: [&[T]; 5], channels: usize, out: &mut [T])
     }
 }
 
-/// The row from its start, and one to four pixels later; `n` samples each.
+/// The row from its start, and 1, 2, ... pixels later; `n` samples each.
 #[inline(always)]
-fn shifted<T>(row: &[T], channels: usize, n: usize) -> [&[T]; 5] {
-    let from = |pixels: usize| &row[pixels * channels..][..n];
-    [from(0), from(1), from(2), from(3), from(4)]
+fn shifted<T, const N: usize>(row: &[T], channels: usize, n: usize) -> [&[T]; N] {
+    let mut shifted = [row; N];
+    for (pixels, part) in shifted.iter_mut().enumerate() {
+        *part = &row[pixels * channels..][..n];
+    }
+    shifted
 }
 
 /// Values that can be put in order in pairs.

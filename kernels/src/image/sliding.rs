@@ -1,7 +1,7 @@
 //! Square windows that slide over an image, for operations where the order of joining does not matter much: sums,
 //! minima, maxima.
 //!
-//! A window of `n` values in a row is joined from runs of 1, 2, 4, ... values: `n = 5` is a run of 1 and a run of 4, and
+//! Small windows are joined one sample after the other. A larger one of `n` values in a row is joined from runs of 1, 2, 4, ... values: `n = 5` is a run of 1 and a run of 4, and
 //! a run of 4 is two runs of 2. That is at most two operations for each bit of `n`, all of them whole registers at a
 //! time; and the same ones for every pixel, whatever tile it lies in, so that sums of floats have the same bits too
 //! (which sums that go along with the window, adding in front and taking away behind, have not).
@@ -48,9 +48,86 @@ const LANES: usize = 32;
 /// Bytes of a column strip that are worked on again and again; they should stay in the second-level cache.
 const STRIP_BYTES: usize = 128 << 10;
 
-/// Joins the square of `2 * src.halo() + 1` samples around each one, alpha included, in strips of columns.
+/// Joins the square of `2 * src.halo() + 1` samples around each one, alpha included.
 #[inline(always)]
 pub(super) fn slide_tile<T: Sample, A: Pod, J: Join<T, A>>(
+    join: J,
+    src: &Window<'_, T>,
+    dst: &mut Tile<'_, T>,
+    workspace: &mut Workspace,
+) {
+    match src.halo() {
+        1 => slide_near::<T, A, J, 3>(join, src, dst, workspace),
+        2 => slide_near::<T, A, J, 5>(join, src, dst, workspace),
+        3 => slide_near::<T, A, J, 7>(join, src, dst, workspace),
+        _ => slide_far(join, src, dst, workspace),
+    }
+}
+
+/// A window of `N` x `N` samples: each row is joined along itself and kept in a ring of `N` rows, and each row of the
+/// result is the whole ring joined. Both one sample after the other, which for few samples takes the least memory.
+#[inline(always)]
+fn slide_near<T: Sample, A: Pod, J: Join<T, A>, const N: usize>(
+    join: J,
+    src: &Window<'_, T>,
+    dst: &mut Tile<'_, T>,
+    workspace: &mut Workspace,
+) {
+    let n_samples = dst.width() * dst.channels();
+    let ring = workspace.values::<A>(N * n_samples);
+    for y in 0..dst.height() + N - 1 {
+        join_along::<T, A, J, N>(src.row(y), src.channels(), &mut ring[y % N * n_samples..][..n_samples]);
+        if y + 1 >= N {
+            join_across::<T, A, J, N>(join, ring, (y + 1) % N, dst.row_mut(y + 1 - N));
+        }
+    }
+}
+
+#[inline(always)]
+fn join_along<T: Sample, A: Pod, J: Join<T, A>, const N: usize>(
+    row: &[T],
+    channels: usize,
+    joined: &mut [A],
+) {
+    let n = joined.len();
+    let mut taps = [row; N];
+    for (pixel, tap) in taps.iter_mut().enumerate() {
+        *tap = &row[pixel * channels..][..n];
+    }
+    for x in 0..n {
+        let mut value = J::of(taps[0][x]);
+        for tap in &taps[1..] {
+            value = J::join(value, J::of(tap[x]));
+        }
+        joined[x] = value;
+    }
+}
+
+/// `top` is the row of the ring that is the window's first.
+#[inline(always)]
+fn join_across<T: Sample, A: Pod, J: Join<T, A>, const N: usize>(
+    join: J,
+    ring: &[A],
+    top: usize,
+    out: &mut [T],
+) {
+    let n = out.len();
+    let mut rows = [ring; N];
+    for (index, row) in rows.iter_mut().enumerate() {
+        *row = &ring[(top + index) % N * n..][..n];
+    }
+    for x in 0..n {
+        let mut value = rows[0][x];
+        for row in &rows[1..] {
+            value = J::join(value, row[x]);
+        }
+        out[x] = join.sample(value);
+    }
+}
+
+/// Any window, by runs, in strips of columns.
+#[inline(always)]
+fn slide_far<T: Sample, A: Pod, J: Join<T, A>>(
     join: J,
     src: &Window<'_, T>,
     dst: &mut Tile<'_, T>,
