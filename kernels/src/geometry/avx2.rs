@@ -15,9 +15,13 @@ pub(super) fn across<const N: usize>(job: &mut Across<'_, u8>) -> usize {
         return 0;
     }
     let room = job.rows.iter().map(|row| row.len()).min().unwrap_or(0);
-    let n = job.columns.clone().take_while(|&column| reach::<N>(job, column) <= room).count();
-    // One pixel is written as four bytes where it has three.
-    assert!(job.stride >= n * N + 1 && job.to.len() >= ROWS * job.stride, "room for a row and a byte");
+    let mut n = job.columns.len();
+    // Runs never start left of those before them, so from the end it is enough to find one that fits.
+    while n > 0 && reach::<N>(job, job.columns.start + n - 1) > room {
+        n -= 1;
+    }
+    // One pixel of three bytes is written as four.
+    assert!(job.stride > n * N && job.to.len() >= ROWS * job.stride, "found no room for a row and a byte");
     // SAFETY: a level of `Avx2` or above is that of a CPU which has it. Loads end at `reach`, inside of the rows;
     // stores at `n * N + 1`, inside of the rows of `to`, by the assertion.
     unsafe { across_avx2::<N>(job, n) };
@@ -29,17 +33,11 @@ const fn pixels<const N: usize>() -> usize {
     if N == 1 { 8 } else { 4 }
 }
 
-/// Bytes that one load takes.
-const fn load_bytes<const N: usize>() -> usize {
-    if N < 3 { 8 } else { 16 }
-}
-
-/// Bytes of a row that the loads for this column go through.
+/// Bytes of a row that no load for this column goes beyond: whole groups of weights, and what a load of three
+/// channels takes too much.
 #[inline(always)]
 fn reach<const N: usize>(job: &Across<'_, u8>, column: usize) -> usize {
-    let run = job.axis.run(column);
-    let last = run.n.div_ceil(pixels::<N>()) - 1;
-    (run.first - job.first + last * pixels::<N>()) * N + load_bytes::<N>()
+    (job.axis.run(column).first - job.first + job.axis.stride()) * N + 4
 }
 
 /// # Safety
@@ -61,7 +59,7 @@ unsafe fn across_avx2<const N: usize>(job: &mut Across<'_, u8>, n: usize) {
             // SAFETY: (2); weights come in whole groups of eight, with zeros behind the last.
             unsafe {
                 let weights = weights.add(group * pixels::<N>());
-                for pair in 0..2 {
+                for (pair, sum) in sums.iter_mut().enumerate() {
                     let rows =
                         [job.rows[2 * pair].as_ptr().add(from), job.rows[2 * pair + 1].as_ptr().add(from)];
                     let samples = load::<N>(rows);
@@ -84,7 +82,7 @@ unsafe fn across_avx2<const N: usize>(job: &mut Across<'_, u8>, n: usize) {
                             )
                         }
                     };
-                    sums[pair] = _mm256_add_epi32(sums[pair], products);
+                    *sum = _mm256_add_epi32(*sum, products);
                 }
             }
         }
@@ -142,7 +140,7 @@ const fn pairs(bytes: [u8; 8]) -> [u8; 16] {
 /// The pixels of one row in the low half, those of the other in the high half.
 ///
 /// # Safety
-/// `load_bytes` may be read from each.
+/// From each, 8 bytes may be read, or 16 where pixels have more than two.
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn load<const N: usize>([low, high]: [*const u8; 2]) -> __m256i {

@@ -158,8 +158,9 @@ macro_rules! impl_by_f32 {
 impl_by_f32!(u16, 65_535.0);
 impl_by_f32!(f32, 1.0);
 
-/// The largest weights have this many bits and a sign, as the multiplication of pairs of 16-bit numbers takes them.
-const WEIGHT_MAX: f64 = 32_767.0;
+/// What the largest weight may be before it takes the rounding errors of the others: at most half for each, and where
+/// there are more than some thousand others, weights are far smaller.
+const WEIGHT_MAX: f64 = 30_000.0;
 
 /// Sums of 255 times weights whose absolute values add up to less than 2 stay in 32 bits.
 const FRACTION_BITS_MAX: u32 = 22;

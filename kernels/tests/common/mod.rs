@@ -1,6 +1,8 @@
 //! What the test files share.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
+pub(crate) mod cases;
+
 use bytemuck::Pod;
 
 /// `n` samples of every bit pattern that the type's bytes can have, the same ones each time (SplitMix64).

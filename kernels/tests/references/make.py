@@ -22,6 +22,7 @@ TYPES = {np.dtype(np.uint8): "u8", np.dtype(np.uint16): "u16", np.dtype(np.uint3
 TYPES |= {np.dtype(np.uint64): "u64", np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 BORDERS = {"reflect101": "mirror", "reflect": "reflect", "replicate": "nearest", "wrap": "wrap", "200": "constant"}
 
+# What `keep` collects, for this script or for one that imports it.
 lines, blob = [], bytearray()
 
 
@@ -158,8 +159,9 @@ def numbers():
     assert (counts.sum(), (counts == 256).sum()) == (17_608_978, 63_612)  # what kernels/tests/numeric.rs says
 
 
-images()
-numbers()
-(HERE / "references.txt").write_text("".join(lines))
-(HERE / "references.bin").write_bytes(blob)
-print(len(lines), "arrays,", len(blob), "bytes; OpenCV", cv2.__version__)
+if __name__ == "__main__":
+    images()
+    numbers()
+    (HERE / "references.txt").write_text("".join(lines))
+    (HERE / "references.bin").write_bytes(blob)
+    print(len(lines), "arrays,", len(blob), "bytes; OpenCV", cv2.__version__)
