@@ -11,8 +11,8 @@ use crate::{
     Window, Work, Workspace, scratch::Tables,
 };
 
-/// Bytes that the parameters of a kernel in a chain may take.
-pub const PARAMETER_BYTES_MAX: usize = 64;
+/// Bytes that the parameters of a kernel in a chain may take: a table of all `u8`, or 7 x 7 weights and a few more.
+pub const PARAMETER_BYTES_MAX: usize = 256;
 
 /// What there is to know about one kernel for one sample type: its functions, as compiled for it.
 ///
@@ -42,7 +42,6 @@ enum Kind {
         run: unsafe fn(&Step, &RawWindow, Rect, &RawTile, &mut Tables, &mut Workspace, Level),
     },
     Global {
-        channels: fn(&Parameters, usize) -> Result<usize, KernelError>,
         measurement: fn(&Parameters) -> Step,
         resolved: fn(&Parameters, &[f32]) -> Step,
     },
@@ -149,9 +148,9 @@ impl Step {
     pub fn output_shape(&self, source: [usize; 3]) -> Result<[usize; 3], KernelError> {
         let [height, width, input] = source;
         match self.table.kind {
-            Kind::Tile { channels, .. } | Kind::Global { channels, .. } => {
-                Ok([height, width, channels(&self.parameters, input)?])
-            }
+            Kind::Tile { channels, .. } => Ok([height, width, channels(&self.parameters, input)?]),
+            // What is measured has no say in the shape.
+            Kind::Global { resolved, .. } => resolved(&self.parameters, &[]).output_shape(source),
             Kind::Gather { output_shape, .. } => output_shape(&self.parameters, source),
         }
     }
@@ -270,7 +269,7 @@ struct Parameters([u8; PARAMETER_BYTES_MAX]);
 
 impl Parameters {
     fn of<K: bytemuck::Pod>(kernel: K) -> Self {
-        const { assert!(size_of::<K>() <= PARAMETER_BYTES_MAX, "a kernel in a chain has at most 64 bytes") };
+        const { assert!(size_of::<K>() <= PARAMETER_BYTES_MAX, "a kernel in a chain has at most 256 bytes") };
         Parameters::from_bytes(bytemuck::bytes_of(&kernel))
     }
 
@@ -333,9 +332,8 @@ fn global_table<I: Sample, K: GlobalKernel<I>>() -> &'static StepTable {
             output: <<K::Resolved as TileKernel<I>>::Out as Sample>::TYPE,
             parameter_bytes: size_of::<K>(),
             name: |parameters| parameters.kernel::<K>().name(),
-            validate: |parameters| parameters.kernel::<K>().validate(),
+            validate: |parameters| parameters.kernel::<K>().measurement().validate(),
             kind: Kind::Global {
-                channels: |parameters, input| parameters.kernel::<K>().channels(input),
                 measurement: |parameters| Step::gather::<I, _>(parameters.kernel::<K>().measurement()),
                 resolved: |parameters, measured| {
                     Step::of::<I, _>(parameters.kernel::<K>().resolved(measured))
