@@ -9,7 +9,9 @@ use std::sync::OnceLock;
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod, Zeroable};
 use common::{assert_same_bits, watchdog};
-use shmpool::kernels::{Border, Chain, ElementKernel, Gaussian, Gray, KernelError, Level, Sobel};
+use shmpool::kernels::{
+    Border, Chain, ElementKernel, Gaussian, Gray, KernelError, Level, Orient, Otsu, Resize, Sobel,
+};
 use shmpool::{Array, Call, ErrorKind, Pool, TryMapError};
 
 const WORKERS: [usize; 5] = [0, 1, 2, 3, 7];
@@ -429,15 +431,19 @@ fn apply_runs_tile_kernels_and_chains_like_a_single_thread() {
     // A wrapped border in the middle starts a second pass over an image in between.
     let wrapped =
         Chain::<u8, u8>::of(Gray).then(Gaussian::new(0.8).border(Border::Wrap)).then(Sobel::default());
+    // Gather steps change the image's size; what is measured depends on the whole of it.
+    let turned =
+        Chain::<u8, u8>::of(Gaussian::new(0.5)).then(Orient::rotate90()).then(Resize::by(0.4)).then(Gray);
+    let measured = Chain::<u8, u8>::of(Gray).then(Sobel::default()).then(Otsu);
     for shape in [[1, 1, 3], [2, 3, 4], [61, 67, 3], [300, 700, 3]] {
         let n = shape.iter().product::<usize>();
         let image: Vec<u8> = (0..n).map(|i| (i * i / 7 + i) as u8).collect();
-        for chain in [Chain::of(Gray), edges.clone(), wrapped.clone(), Chain::new()] {
+        for chain in [&Chain::of(Gray), &edges, &wrapped, &turned, &measured, &Chain::new()] {
             let out_shape = chain.output_shape(shape).unwrap();
             let mut wanted = vec![0_u8; out_shape.iter().product()];
             chain.run(&image, shape, &mut wanted).unwrap();
             for pool in pools() {
-                let found = pool.apply(&chain, &pool.array_from_shape(shape, &image).unwrap()).unwrap();
+                let found = pool.apply(chain, &pool.array_from_shape(shape, &image).unwrap()).unwrap();
                 assert_eq!(found.shape(), out_shape);
                 assert_same_bits(&found, &wanted, || format!("{pool:?}, {shape:?}"));
             }

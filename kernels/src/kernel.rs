@@ -218,7 +218,7 @@ pub trait GatherKernel<I: Sample>: Pod + Send + Sync {
 /// Counts are exact in `f32` up to 2^24, so a measurement has a row for each band of at most so many samples; sums
 /// over the rows are `resolved`'s work, and the same for every way to run it.
 pub trait GlobalKernel<I: Sample>: Pod + Send + Sync {
-    /// What measures. Its `validate` and `output_shape` also refuse what this kernel does not take.
+    /// What measures. It also refuses what this kernel does not take.
     type Measurement: GatherKernel<I, Out = f32>;
 
     /// What it is once the measure is known.
@@ -227,22 +227,6 @@ pub trait GlobalKernel<I: Sample>: Pod + Send + Sync {
     /// What errors call it; the path of its type, if it does not say otherwise.
     fn name(&self) -> &'static str {
         std::any::type_name::<Self>()
-    }
-
-    /// Whether its parameters make sense.
-    ///
-    /// # Errors
-    /// [`KernelError::Parameter`] names the one that does not.
-    fn validate(&self) -> Result<(), KernelError> {
-        Ok(())
-    }
-
-    /// How many channels it makes of `input` channels; the same number, if it does not say otherwise.
-    ///
-    /// # Errors
-    /// [`KernelError::Channels`] if it does not take images with that many.
-    fn channels(&self, input: usize) -> Result<usize, KernelError> {
-        Ok(input)
     }
 
     /// The kernel that measures a source.

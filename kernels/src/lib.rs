@@ -8,6 +8,8 @@
 //! |---|---|---|
 //! | [`ElementKernel`] | what becomes of an element | [`Sqrt`], [`Axpb`], [`Mandelbrot`] |
 //! | [`TileKernel`] | what becomes of a pixel and its neighbours | those for images, below |
+//! | [`GatherKernel`] | what a pixel is made of, anywhere in the image | [`Resize`], [`Crop`], [`Pad`], [`Orient`], [`Histogram`] |
+//! | [`GlobalKernel`] | what to measure before pixels can be made | [`Otsu`], [`Equalize`] |
 //! | [`Reduction`] | what becomes of all elements together | [`Sum`], [`MinMax`] |
 //!
 //! Images are height x width x channels, rows contiguous and channels interleaved, of `u8`, `u16` or `f32` samples.
@@ -38,6 +40,12 @@
 //! # Chains
 //! Tile kernels are strung together by a [`Chain`], and run fused: a tile goes through all of them while it is in the
 //! cache. A chain means its steps one after the other, byte for byte, for any tiles and at any CPU [`Level`].
+//!
+//! Gather kernels change an image's size or fetch pixels from anywhere, so they need their whole source and run in a
+//! pass of their own. Global kernels (a threshold that follows from the histogram) are two: a gather kernel that measures
+//! the image, into a small image of numbers that can be made in parts, and the tile kernel that these numbers give, which
+//! runs fused with what comes after. [`passes`] cuts a chain where it must be cut; between two passes there is a whole
+//! image. Kernels of two images (blending, compositing) have no trait: a chain has one source.
 //!
 //! ```
 //! use shmpool_kernels::{Border, Chain, Gaussian, Gray, KernelError, Sobel};
@@ -88,6 +96,7 @@ mod step;
 
 // The stock.
 mod geometry;
+mod global;
 mod image;
 mod numeric;
 mod stock;
@@ -96,6 +105,7 @@ pub use border::{Border, BorderCode};
 pub use chain::{ByGather, ByMeasure, ByTile, Chain, Link};
 pub use error::KernelError;
 pub use geometry::{Crop, Filter, FilterCode, Orient, Pad, Resample, Resize};
+pub use global::{Binary, Binned, Equalize, Histogram, Otsu, Table};
 pub use image::{
     AMOUNT_MAX, Blur, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode, FACTOR_MAX, GAMMA_MAX, Gamma,
     Gaussian, Gradient, Gray, Identity, Invert, Laplacian, Levels, Luma, Lut, Mean, Median, Ordered, Prewitt,

@@ -107,7 +107,7 @@ pub struct Plan {
 enum Body {
     /// Tile kernels, one after the other.
     Fused(Vec<Stage>),
-    Gather(Step),
+    Gather(Box<Step>),
 }
 
 /// A step and what the plan knows about it.
@@ -153,7 +153,7 @@ impl Plan {
         let (body, [height, width], output, default) = match (steps, first.gather_tile(shape)) {
             ([step], Some(default)) => {
                 let (size, output) = gathered(step, shape)?;
-                (Body::Gather(*step), size, output, default)
+                (Body::Gather(Box::new(*step)), size, output, default)
             }
             _ => {
                 let stages = stages(steps, input, [height, width])?;

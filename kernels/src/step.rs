@@ -42,7 +42,6 @@ enum Kind {
         run: unsafe fn(&Step, &RawWindow, Rect, &RawTile, &mut Tables, &mut Workspace, Level),
     },
     Global {
-        channels: fn(&Parameters, usize) -> Result<usize, KernelError>,
         measurement: fn(&Parameters) -> Step,
         resolved: fn(&Parameters, &[f32]) -> Step,
     },
@@ -149,9 +148,9 @@ impl Step {
     pub fn output_shape(&self, source: [usize; 3]) -> Result<[usize; 3], KernelError> {
         let [height, width, input] = source;
         match self.table.kind {
-            Kind::Tile { channels, .. } | Kind::Global { channels, .. } => {
-                Ok([height, width, channels(&self.parameters, input)?])
-            }
+            Kind::Tile { channels, .. } => Ok([height, width, channels(&self.parameters, input)?]),
+            // What is measured has no say in the shape.
+            Kind::Global { resolved, .. } => resolved(&self.parameters, &[]).output_shape(source),
             Kind::Gather { output_shape, .. } => output_shape(&self.parameters, source),
         }
     }
@@ -333,9 +332,8 @@ fn global_table<I: Sample, K: GlobalKernel<I>>() -> &'static StepTable {
             output: <<K::Resolved as TileKernel<I>>::Out as Sample>::TYPE,
             parameter_bytes: size_of::<K>(),
             name: |parameters| parameters.kernel::<K>().name(),
-            validate: |parameters| parameters.kernel::<K>().validate(),
+            validate: |parameters| parameters.kernel::<K>().measurement().validate(),
             kind: Kind::Global {
-                channels: |parameters, input| parameters.kernel::<K>().channels(input),
                 measurement: |parameters| Step::gather::<I, _>(parameters.kernel::<K>().measurement()),
                 resolved: |parameters, measured| {
                     Step::of::<I, _>(parameters.kernel::<K>().resolved(measured))

@@ -1,7 +1,7 @@
 //! Kernels of [`crate::kernels`], and users' own, as jobs.
 
 use bytemuck::{Pod, bytes_of};
-use shmpool_kernels::{Chain, ElementKernel, Plan, Sample, Step, TileKernel, passes};
+use shmpool_kernels::{Chain, ElementKernel, Plan, Sample, Step, TileKernel, passes, resolved};
 
 use super::Call;
 use super::call::{Argument, JobShape};
@@ -67,22 +67,24 @@ impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
         let (last, earlier) = passes.split_last().expect("a chain without steps is a pass that copies");
         // What lies between two passes is as large as the image, and is bytes to us.
         let mut between: Option<Array<u8>> = None;
+        let input_of = |between: Option<&Array<u8>>| {
+            between.map_or(Ok(first), |between| call.input("image between two passes", between))
+        };
         for steps in earlier {
-            let input = between
-                .as_ref()
-                .map_or(Ok(first), |between| call.input("image between two passes", between))?;
+            let input = input_of(between.as_ref())?;
+            let steps = &measured(call, steps, shape, input)?;
             let plan = plan(steps, shape)?;
             let mut out = call.pool().arena().for_output::<u8>(plan.output_bytes().into())?;
             run_pass(call, steps, &plan, shape, input, &mut out)?;
             (shape, between) = (plan.output_shape(), Some(out));
         }
+        let input = input_of(between.as_ref())?;
+        let last = &measured(call, last, shape, input)?;
         let plan = plan(last, shape)?;
         let [height, width, channels] = plan.output_shape();
         let out_shape =
             if flat && channels == 1 { Shape::from([height, width]) } else { plan.output_shape().into() };
         let mut out = call.pool().arena().for_output::<O>(out_shape)?;
-        let input =
-            between.as_ref().map_or(Ok(first), |between| call.input("image between two passes", between))?;
         match run_pass(call, last, &plan, shape, input, &mut out) {
             Ok(()) => Ok(out),
             Err(error) => Err(error.with_partial(out)),
@@ -92,6 +94,15 @@ impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
 
 fn plan(steps: &[Step], shape: [usize; 3]) -> Result<Plan> {
     Ok(Plan::new(steps, shape, None)?)
+}
+
+/// The steps of a pass; where the first one has to know its whole input, that is measured now, in parallel too.
+fn measured(call: &Call<'_>, steps: &[Step], shape: [usize; 3], input: Argument) -> Result<Vec<Step>> {
+    let Some(measurement) = steps[0].measurement() else { return Ok(steps.to_vec()) };
+    let plan = plan(&[measurement], shape)?;
+    let mut found = call.pool().arena().for_output::<f32>(plan.output_shape().into())?;
+    run_pass(call, &[measurement], &plan, shape, input, &mut found)?;
+    Ok(resolved(steps, &found))
 }
 
 /// Runs one pass: a task for each tile.

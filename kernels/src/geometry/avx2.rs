@@ -1,11 +1,10 @@
-//! Sums along rows of bytes with AVX2, written by hand: shuffles that bring the samples of one channel side by side,
-//! for multiplications of pairs, are nothing that the compiler finds. The sums are integers, so they are the same
-//! as those of the plain loop.
+//! Sums of bytes with AVX2, written by hand: shuffles that bring samples side by side, for multiplications of pairs, are
+//! nothing that the compiler finds. The sums are integers, so they are the same as those of the plain loops.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
 
-use super::resample::{Across, ROWS};
+use super::resample::{Across, Down, LANES, ROWS};
 use crate::Level;
 
 /// Does as many columns of the job as there are until a load would reach beyond a row, and says how many.
@@ -15,9 +14,13 @@ pub(super) fn across<const N: usize>(job: &mut Across<'_, u8>) -> usize {
         return 0;
     }
     let room = job.rows.iter().map(|row| row.len()).min().unwrap_or(0);
-    let n = job.columns.clone().take_while(|&column| reach::<N>(job, column) <= room).count();
-    // One pixel is written as four bytes where it has three.
-    assert!(job.stride >= n * N + 1 && job.to.len() >= ROWS * job.stride, "room for a row and a byte");
+    let mut n = job.columns.len();
+    // Runs never start left of those before them, so from the end it is enough to find one that fits.
+    while n > 0 && reach::<N>(job, job.columns.start + n - 1) > room {
+        n -= 1;
+    }
+    // One pixel of three bytes is written as four.
+    assert!(job.stride > n * N && job.to.len() >= ROWS * job.stride, "found no room for a row and a byte");
     // SAFETY: a level of `Avx2` or above is that of a CPU which has it. Loads end at `reach`, inside of the rows;
     // stores at `n * N + 1`, inside of the rows of `to`, by the assertion.
     unsafe { across_avx2::<N>(job, n) };
@@ -29,17 +32,11 @@ const fn pixels<const N: usize>() -> usize {
     if N == 1 { 8 } else { 4 }
 }
 
-/// Bytes that one load takes.
-const fn load_bytes<const N: usize>() -> usize {
-    if N < 3 { 8 } else { 16 }
-}
-
-/// Bytes of a row that the loads for this column go through.
+/// Bytes of a row that no load for this column goes beyond: whole groups of weights, and what a load of three
+/// channels takes too much.
 #[inline(always)]
 fn reach<const N: usize>(job: &Across<'_, u8>, column: usize) -> usize {
-    let run = job.axis.run(column);
-    let last = run.n.div_ceil(pixels::<N>()) - 1;
-    (run.first - job.first + last * pixels::<N>()) * N + load_bytes::<N>()
+    (job.axis.run(column).first - job.first + job.axis.stride()) * N + 4
 }
 
 /// # Safety
@@ -61,7 +58,7 @@ unsafe fn across_avx2<const N: usize>(job: &mut Across<'_, u8>, n: usize) {
             // SAFETY: (2); weights come in whole groups of eight, with zeros behind the last.
             unsafe {
                 let weights = weights.add(group * pixels::<N>());
-                for pair in 0..2 {
+                for (pair, sum) in sums.iter_mut().enumerate() {
                     let rows =
                         [job.rows[2 * pair].as_ptr().add(from), job.rows[2 * pair + 1].as_ptr().add(from)];
                     let samples = load::<N>(rows);
@@ -84,7 +81,7 @@ unsafe fn across_avx2<const N: usize>(job: &mut Across<'_, u8>, n: usize) {
                             )
                         }
                     };
-                    sums[pair] = _mm256_add_epi32(sums[pair], products);
+                    *sum = _mm256_add_epi32(*sum, products);
                 }
             }
         }
@@ -110,6 +107,66 @@ unsafe fn across_avx2<const N: usize>(job: &mut Across<'_, u8>, n: usize) {
                 std::ptr::copy_nonoverlapping(pixel.as_ptr(), to, n_bytes);
             }
         }
+    }
+}
+
+/// Does the job, if its level has AVX2.
+#[inline(always)]
+pub(super) fn down(job: &Down<'_, u8>, to: &mut [u8]) -> bool {
+    if job.level < Level::Avx2 {
+        return false;
+    }
+    let n_rows = job.n_rows;
+    assert!(job.stride >= to.len() && job.rows.len() >= n_rows * job.stride, "found too few samples");
+    assert!(job.weights.len() >= n_rows.next_multiple_of(2), "found no weight for each row");
+    // SAFETY: a level of `Avx2` or above is that of a CPU which has it; the rows and weights are there, as was just
+    // asserted.
+    unsafe { down_avx2(job, to) };
+    true
+}
+
+/// # Safety
+/// 1. The CPU has AVX2.
+/// 2. `rows` has `n_rows` rows of `to.len()` samples and `weights` one for each of them and a 0
+///    behind an odd one.
+#[target_feature(enable = "avx2")]
+unsafe fn down_avx2(job: &Down<'_, u8>, to: &mut [u8]) {
+    let bits = _mm_cvtsi32_si128(job.fraction_bits.cast_signed());
+    let half = _mm256_set1_epi32((1 << job.fraction_bits) >> 1);
+    let zero = _mm256_setzero_si256();
+    for (block, to) in to.chunks_exact_mut(LANES).enumerate() {
+        let mut sums = [half; 4];
+        for row in (0..job.n_rows).step_by(2) {
+            // Behind an odd last row, that row again, with a weight of 0.
+            let next = (row + 1).min(job.n_rows - 1);
+            // SAFETY: (2).
+            let (upper, lower, weights) = unsafe {
+                let from = job.rows.as_ptr().add(block * LANES);
+                (
+                    _mm256_loadu_si256(from.add(row * job.stride).cast()),
+                    _mm256_loadu_si256(from.add(next * job.stride).cast()),
+                    _mm256_set1_epi32(job.weights.as_ptr().add(row).cast::<i32>().read_unaligned()),
+                )
+            };
+            let (low, high) = (_mm256_unpacklo_epi8(upper, lower), _mm256_unpackhi_epi8(upper, lower));
+            let pairs = [
+                _mm256_unpacklo_epi8(low, zero),
+                _mm256_unpackhi_epi8(low, zero),
+                _mm256_unpacklo_epi8(high, zero),
+                _mm256_unpackhi_epi8(high, zero),
+            ];
+            for (sum, pairs) in sums.iter_mut().zip(pairs) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, weights));
+            }
+        }
+        for sum in &mut sums {
+            *sum = _mm256_sra_epi32(*sum, bits);
+        }
+        // Packing goes by halves as unpacking did, so the samples are in order again.
+        let low = _mm256_packs_epi32(sums[0], sums[1]);
+        let high = _mm256_packs_epi32(sums[2], sums[3]);
+        // SAFETY: `to` has 32 bytes.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_packus_epi16(low, high)) };
     }
 }
 
@@ -142,7 +199,7 @@ const fn pairs(bytes: [u8; 8]) -> [u8; 16] {
 /// The pixels of one row in the low half, those of the other in the high half.
 ///
 /// # Safety
-/// `load_bytes` may be read from each.
+/// From each, 8 bytes may be read, or 16 where pixels have more than two.
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn load<const N: usize>([low, high]: [*const u8; 2]) -> __m256i {

@@ -74,6 +74,12 @@ impl<W: Copy + Default> Axis<W> {
         &self.weights[position * self.stride..][..self.stride]
     }
 
+    /// Weights that there are for every position, zeros included: whole groups, so that loads in groups stay inside.
+    #[inline(always)]
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// All that these positions of the result are made of.
     #[inline(always)]
     pub(super) fn source(&self, positions: Range<usize>) -> Range<usize> {

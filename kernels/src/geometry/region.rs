@@ -57,8 +57,7 @@ impl<T: Sample> GatherKernel<T> for Crop {
     fn output_shape(&self, [height, width, channels]: [usize; 3]) -> Result<[usize; 3], KernelError> {
         check_channels("crop", channels)?;
         let [x, y, columns, rows] = [self.x, self.y, self.width, self.height].map(|n| n as usize);
-        let end = |first: usize, n| first.checked_add(n).unwrap_or(usize::MAX);
-        if end(x, columns) > width || end(y, rows) > height {
+        if x.saturating_add(columns) > width || y.saturating_add(rows) > height {
             let found = Rect { y, x, height: rows, width: columns };
             return Err(KernelError::Outside { kernel: "crop", found, wanted: [height, width] });
         }

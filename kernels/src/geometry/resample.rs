@@ -28,7 +28,7 @@ pub trait Resample: Sample {
     /// Sums along rows of `N` channels.
     fn across<const N: usize>(job: Across<'_, Self>);
 
-    /// Sums down a column: one sample of every row for each of `to`.
+    /// Sums down a column: one sample of every row for each of `to`, which has whole blocks of [`LANES`].
     fn down(job: Down<'_, Self>, to: &mut [Self::Middle]);
 
     /// Converts a row of the result, and divides colour by alpha.
@@ -49,12 +49,14 @@ pub struct Across<'r, T: Resample> {
     pub(super) level: Level,
 }
 
-/// What is summed down columns: rows that lie `stride` samples apart, one for each weight.
+/// What is summed down columns: `n_rows` rows that lie `stride` samples apart, and a weight for each, with zeros behind.
 pub struct Down<'r, T: Resample> {
     pub(super) rows: &'r [T::Middle],
     pub(super) stride: usize,
+    pub(super) n_rows: usize,
     pub(super) weights: &'r [T::Weight],
     pub(super) fraction_bits: u32,
+    pub(super) level: Level,
 }
 
 /// Samples that are summed down at once: their sums stay in registers.
@@ -111,26 +113,17 @@ macro_rules! impl_by_f32 {
 
             #[inline(always)]
             fn down(job: Down<'_, $type>, to: &mut [f32]) {
-                let Down { rows, stride, weights, .. } = job;
-                let n = to.len();
-                let (blocks, rest) = to.as_chunks_mut::<LANES>();
-                for (index, block) in blocks.iter_mut().enumerate() {
+                let Down { rows, stride, n_rows, weights, .. } = job;
+                let weights = &weights[..n_rows];
+                for (index, block) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
                     let mut sums = [0f32; LANES];
-                    for (row, weight) in rows.chunks(stride).zip(weights) {
+                    for (row, &weight) in rows.chunks_exact(stride).zip(weights) {
                         let from = &row[index * LANES..][..LANES];
                         for lane in 0..LANES {
                             sums[lane] += from[lane] * weight;
                         }
                     }
                     *block = sums;
-                }
-                let done = n - rest.len();
-                for (lane, sample) in rest.iter_mut().enumerate() {
-                    let mut sum = 0f32;
-                    for (row, weight) in rows.chunks(stride).zip(weights) {
-                        sum += row[done + lane] * weight;
-                    }
-                    *sample = sum;
                 }
             }
 
@@ -158,8 +151,9 @@ macro_rules! impl_by_f32 {
 impl_by_f32!(u16, 65_535.0);
 impl_by_f32!(f32, 1.0);
 
-/// The largest weights have this many bits and a sign, as the multiplication of pairs of 16-bit numbers takes them.
-const WEIGHT_MAX: f64 = 32_767.0;
+/// What the largest weight may be before it takes the rounding errors of the others: at most half for each, and where
+/// there are more than some thousand others, weights are far smaller.
+const WEIGHT_MAX: f64 = 30_000.0;
 
 /// Sums of 255 times weights whose absolute values add up to less than 2 stay in 32 bits.
 const FRACTION_BITS_MAX: u32 = 22;
@@ -233,12 +227,15 @@ impl Resample for u8 {
 
     #[inline(always)]
     fn down(job: Down<'_, u8>, to: &mut [u8]) {
-        let Down { rows, stride, weights, fraction_bits } = job;
-        let n = to.len();
-        let (blocks, rest) = to.as_chunks_mut::<LANES>();
-        for (index, block) in blocks.iter_mut().enumerate() {
+        #[cfg(target_arch = "x86_64")]
+        if super::avx2::down(&job, to) {
+            return;
+        }
+        let Down { rows, stride, n_rows, weights, fraction_bits, .. } = job;
+        let weights = &weights[..n_rows];
+        for (index, block) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
             let mut sums = [half(fraction_bits); LANES];
-            for (row, &weight) in rows.chunks(stride).zip(weights) {
+            for (row, &weight) in rows.chunks_exact(stride).zip(weights) {
                 let from = &row[index * LANES..][..LANES];
                 for lane in 0..LANES {
                     sums[lane] += i32::from(from[lane]) * i32::from(weight);
@@ -247,14 +244,6 @@ impl Resample for u8 {
             for lane in 0..LANES {
                 block[lane] = cut(sums[lane] >> fraction_bits);
             }
-        }
-        let done = n - rest.len();
-        for (lane, sample) in rest.iter_mut().enumerate() {
-            let mut sum = half(fraction_bits);
-            for (row, &weight) in rows.chunks(stride).zip(weights) {
-                sum += i32::from(row[done + lane]) * i32::from(weight);
-            }
-            *sample = cut(sum >> fraction_bits);
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     Filter, FilterCode, Resample,
     axis::Axis,
     check_channels,
-    resample::{Across, Down, ROWS, premultiplies},
+    resample::{Across, Down, LANES, ROWS, premultiplies},
 };
 use crate::{GatherKernel, KernelError, Rect, Sample, Tile, Window, Workspace, scratch::LINE_BYTES};
 
@@ -265,13 +265,14 @@ impl<W: Copy + Default> Pass<'_, W> {
             let (axis, columns, first) = (self.columns, x..x + width, columns.start);
             T::across::<N>(Across { axis, columns, rows, first, to, stride, level });
         }
-        let sum = &mut sum[..width * N];
+        // What lies behind the row is summed too, up to a whole block, and left there.
+        let sum = &mut sum[..(width * N).next_multiple_of(LANES)];
         for line in 0..height {
             let run = self.rows.run(y + line);
-            let (weights, fraction_bits) = (&self.rows.weights(y + line)[..run.n], self.rows.fraction_bits);
+            let (weights, fraction_bits) = (self.rows.weights(y + line), self.rows.fraction_bits);
             let rows = &between[(run.first - rows.start) * stride..][..run.n * stride];
-            T::down(Down { rows, stride, weights, fraction_bits }, sum);
-            T::finish(sum, N, self.premultiply, dst.row_mut(line));
+            T::down(Down { rows, stride, n_rows: run.n, weights, fraction_bits, level }, sum);
+            T::finish(&sum[..width * N], N, self.premultiply, dst.row_mut(line));
         }
     }
 
