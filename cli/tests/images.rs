@@ -293,6 +293,15 @@ fn a_photograph_on_its_side_is_turned_upright() {
     assert_works(&folder, &input, &image, &["sobel"], &["1"]);
 }
 
+/// The colour profile of a file.
+fn profile_in(path: &Path) -> Option<Vec<u8>> {
+    if path.extension().unwrap() == "tif" {
+        let mut decoder = tiff::decoder::Decoder::new(fs::File::open(path).unwrap()).unwrap();
+        return decoder.get_tag_u8_vec(tiff::tags::Tag::IccProfile).ok();
+    }
+    image::ImageReader::open(path).unwrap().into_decoder().unwrap().icc_profile().unwrap()
+}
+
 #[test]
 fn a_colour_profile_goes_where_it_still_fits() {
     let folder = Folder::new("icc");
@@ -309,9 +318,7 @@ fn a_colour_profile_goes_where_it_still_fits() {
             let output = folder.path(name);
             let ended = run([Path::new("image"), &input, Path::new("-o"), &output, Path::new(step)]);
             assert_eq!(ended.code, 0, "{}", ended.stderr);
-            let mut reader = image::ImageReader::open(&output).unwrap();
-            reader.no_limits(); // with limits it finds no profile in a TIFF
-            let found = reader.into_decoder().unwrap().icc_profile().unwrap();
+            let found = profile_in(&output);
             assert_eq!(found, wanted, "{name} after {step}");
         }
     }
