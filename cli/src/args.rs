@@ -14,7 +14,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  a kernel panicked or a task failed; or doctor found a problem
-  2  the command line makes no sense: unknown kernel, bad parameter, an output that cannot hold the picture
+  2  the command line makes no sense: unknown kernel, bad parameter, unfit output
   3  the input cannot be read or decoded
   4  a worker crashed again and again, or the pool could not start
   5  out of memory, or a limit is in the way
@@ -70,8 +70,8 @@ pub(crate) struct ImageArgs {
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
 
-    /// Quality of a JPEG, 1 to 100
-    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
+    /// Quality of a JPEG, 1 to 100; from 90 on colours keep their full resolution
+    #[arg(long, value_name = "N", default_value_t = 85, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) quality: u8,
 
     #[command(flatten)]

@@ -244,15 +244,19 @@ fn read_tiff_header(reader: BufReader<File>) -> Result<Undecoded, Failure> {
     Ok(undecoded)
 }
 
+/// What the decoder calls gray with one sample more, which is alpha wherever it was seen.
+const GRAY_ALPHA_8: tiff::ColorType = tiff::ColorType::Multiband { bit_depth: 8, num_samples: 2 };
+const GRAY_ALPHA_16: tiff::ColorType = tiff::ColorType::Multiband { bit_depth: 16, num_samples: 2 };
+
 /// The header of a TIFF that can be decoded in place: unsigned samples, channels interleaved. `None` for all others.
 fn usual_tiff(decoder: &mut tiff::decoder::Decoder<BufReader<File>>) -> tiff::TiffResult<Option<Header>> {
     let color = match decoder.colortype()? {
         tiff::ColorType::Gray(8) => ColorType::L8,
-        tiff::ColorType::GrayA(8) => ColorType::La8,
+        GRAY_ALPHA_8 => ColorType::La8,
         tiff::ColorType::RGB(8) => ColorType::Rgb8,
         tiff::ColorType::RGBA(8) => ColorType::Rgba8,
         tiff::ColorType::Gray(16) => ColorType::L16,
-        tiff::ColorType::GrayA(16) => ColorType::La16,
+        GRAY_ALPHA_16 => ColorType::La16,
         tiff::ColorType::RGB(16) => ColorType::Rgb16,
         tiff::ColorType::RGBA(16) => ColorType::Rgba16,
         _ => return Ok(None),

@@ -346,7 +346,7 @@ impl Outcome {
     fn of_failure(failure: &Failure) -> Self {
         let mut outcome = Outcome { exit: failure.exit() as u32, ..Outcome::zeroed() };
         let message = failure.to_string();
-        let n_bytes = message.floor_char_boundary(MESSAGE_BYTES);
+        let n_bytes = message.len().min(MESSAGE_BYTES);
         outcome.message[..n_bytes].copy_from_slice(&message.as_bytes()[..n_bytes]);
         outcome
     }

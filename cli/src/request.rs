@@ -28,11 +28,12 @@ pub(crate) struct FilePaths {
 impl Request {
     pub(crate) fn of(args: &ImageArgs) -> Result<Self, Failure> {
         let (inputs, steps) = split(&args.words, &args.steps)?;
-        Format::of(&args.output)?;
         parse_chain::<u8>(&steps)?;
-        let several = inputs.len() > 1;
         let files = name_outputs(inputs, &args.output)?;
-        if several {
+        for file in &files {
+            Format::of(&file.output)?;
+        }
+        if files.len() > 1 {
             check_outputs(&files)?;
         }
         Ok(Request { files, steps })
@@ -152,7 +153,6 @@ fn check_outputs(files: &[FilePaths]) -> Result<(), Failure> {
     let mut taken: HashMap<PathBuf, usize> = HashMap::new();
     for (index, FilePaths { input, output }) in files.iter().enumerate() {
         let usage = |message: String| Err(Failure::new(Exit::Usage, message).about(output));
-        Format::of(output)?;
         let folder = output.parent().filter(|folder| *folder != "").unwrap_or(Path::new("."));
         let folder = folders.entry(folder).or_insert_with(|| fs::canonicalize(folder));
         let place = match (folder, output.file_name()) {

@@ -87,14 +87,119 @@ fn every_kernel_is_listed_with_its_parameters() {
 }
 
 #[test]
+fn one_kernel_is_shown_by_any_of_its_names() {
+    for stock in &STOCK {
+        for name in std::iter::once(&stock.name).chain(stock.aliases) {
+            let shown = json(&run(["kernels", "show", name, "--json"]).stdout);
+            assert_eq!(shown["name"], stock.name);
+            let text = run(["kernels", "show", name]).stdout;
+            assert!(text.contains(stock.summary), "{text}");
+            for parameter in stock.parameters {
+                assert!(text.contains(&parameter.values.describe()), "{text}");
+            }
+            // The example is a command line that works.
+            let example = shown["example"].as_str().unwrap();
+            let word = example.strip_prefix("shmpool image photo.jpg -o out.png ").unwrap();
+            assert!(text.contains(example), "{text}");
+            shmpool::kernels::parse_chain(&[word]).unwrap();
+        }
+    }
+    let ended = run(["kernels", "show", "blr"]);
+    assert_eq!((ended.code, &*ended.stdout), (2, ""));
+    assert!(ended.stderr.contains("did you mean blur?"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_doctor_looks_at_everything_and_says_what_to_do() {
+    let ended = run(["doctor", "--json"]);
+    let report = json(&ended.stdout);
+    let checks = report["checks"].as_array().unwrap();
+    let names: Vec<_> = checks.iter().map(|check| check["what"].as_str().unwrap()).collect();
+    for name in ["kernel", "memfd", "worker", "huge pages", "/dev/shm", "RLIMIT_NOFILE", "CPUs", "memory"] {
+        assert!(names.contains(&name), "no {name} in {names:?}");
+    }
+    for check in checks {
+        assert_eq!(check["advice"].is_null(), check["verdict"] == "ok", "{check}");
+    }
+    // Where these tests run, the rest of them shows that there is no problem.
+    assert_eq!((ended.code, &report["n_problems"]), (0, &Value::from(0)), "{report}");
+    let text = run(["doctor"]).stdout;
+    assert!(names.iter().all(|name| text.contains(name)), "{text}");
+}
+
+#[test]
+fn the_doctor_finds_a_problem_under_a_limit() {
+    let mut command = std::process::Command::new("sh");
+    let script = "ulimit -f 1000; ulimit -n 64; exec \"$0\" doctor --json";
+    let ended = start(command.args(["-c", script, env!("CARGO_BIN_EXE_shmpool")]));
+    let report = json(&ended.wait().stdout);
+    let verdict = |name: &str| {
+        let found = report["checks"].as_array().unwrap().iter().find(|check| check["what"] == name);
+        found.unwrap()["verdict"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((&*verdict("RLIMIT_FSIZE"), &*verdict("RLIMIT_NOFILE")), ("note", "note"), "{report}");
+    let mut command = std::process::Command::new("sh");
+    let script = "ulimit -n 4; exec \"$0\" doctor";
+    let ended = start(command.args(["-c", script, env!("CARGO_BIN_EXE_shmpool")])).wait();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stdout.contains("problem  worker"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_plan_says_what_a_run_does_and_does_nothing() {
+    let folder = Folder::new("plan");
+    let input = folder.write("in.png", encoded(&picture(900, 700, 3), ImageFormat::Png));
+    let output = folder.path("out.png");
+    let with = |option: &str| {
+        let mut command = shmpool();
+        command.args([Path::new("image"), &input, Path::new("-o"), &output, Path::new(option)]);
+        start(command.args(["--json", "-w", "1", "gray", "blur:sigma=2", "blur:border=wrap"])).wait()
+    };
+    let plan = with("--plan");
+    assert_eq!((plan.code, &*plan.stderr), (0, ""));
+    assert_eq!(folder.names(), ["in.png"]);
+    let (plan, run) = (json(&plan.stdout), json(&with("-q").stdout));
+    let file = &plan["files"][0];
+    for key in ["input", "output", "width", "height", "channels", "sample", "output_width", "output_channels"]
+    {
+        assert_eq!(file[key], run[key], "{key}");
+    }
+    assert_eq!((&plan["level"], &plan["n_workers"]), (&run["level"], &run["n_workers"]));
+    let passes = file["passes"].as_array().unwrap();
+    let steps: Vec<_> = passes.iter().map(|pass| pass["steps"].as_array().unwrap().len()).collect();
+    assert_eq!(steps, [2, 1], "a wrapped border starts a new pass");
+    assert_eq!(passes[0]["steps"][1]["halo"], 8);
+    assert_eq!(passes[1]["steps"][0]["border"], "wrap");
+    let n_tiles: u64 = passes.iter().map(|pass| pass["n_tiles"].as_u64().unwrap()).sum();
+    assert_eq!(n_tiles, run["n_tiles"].as_u64().unwrap());
+    // The picture, and the gray one before and after the second blur.
+    assert_eq!(file["memory_bytes"], 900 * 700 * 5);
+}
+
+#[test]
+fn a_verbose_run_says_its_plan_on_stderr() {
+    let folder = Folder::new("verbose");
+    let input = folder.write("in.png", encoded(&picture(40, 30, 3), ImageFormat::Png));
+    let output = folder.path("out.png");
+    let args = [Path::new("image"), &input, Path::new("-o"), &output, Path::new("-v"), Path::new("blur")];
+    let ended = start(shmpool().args(args)).wait();
+    assert_eq!(ended.code, 0);
+    assert!(
+        ended.stderr.contains("gaussian (halo 4, border reflect101): 1 tiles of up to 40 x 30"),
+        "{ended:?}"
+    );
+}
+
+#[test]
 fn every_help_text_ends_with_the_exit_codes_that_the_readme_lists() {
     let readme = include_str!("../README.md");
-    for args in [&["--help"][..], &["image", "--help"], &["kernels", "--help"], &["bench", "--help"]] {
+    let commands = [&[][..], &["image"], &["kernels"], &["kernels", "show"], &["doctor"], &["bench"]];
+    for args in commands.map(|command| [command, &["--help"]].concat()) {
         let ended = run(args);
         assert_eq!(ended.code, 0);
         let (_, table) = ended.stdout.split_once("Exit codes:").expect("a table of exit codes");
         let codes: Vec<_> = table.lines().filter_map(|line| line.trim().split_once("  ")).collect();
-        assert_eq!(codes.len(), 7, "{table}");
+        assert_eq!(codes.len(), 8, "{table}");
         for (code, meaning) in codes {
             let row = format!("| {code} | {meaning} |");
             assert!(readme.contains(&row), "no {row:?} in the README");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,6 +13,7 @@ use image::codecs::png::{PngDecoder, PngEncoder};
 use image::codecs::pnm::{PnmEncoder, PnmSubtype, SampleEncoding};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat};
+use shmpool::kernels::{Chain, Gaussian, Gray, Sobel};
 use tiff::encoder::{Compression, TiffEncoder, colortype};
 
 /// Runs the steps with several numbers of workers, and compares.
@@ -147,6 +148,111 @@ fn the_format_is_told_by_content_not_by_name() {
     assert_works(&folder, &input, &image, &["gray"], &["1"]);
 }
 
+/// As it is, but with samples of 16 bits, of which the lower half differs from the upper.
+fn deep(image: &DynamicImage) -> DynamicImage {
+    let (width, height) = (image.width(), image.height());
+    let samples = image.as_bytes().iter().zip(common::samples(image.as_bytes().len(), 77));
+    let samples: Vec<u16> = samples.map(|(&high, low)| u16::from_be_bytes([high, low])).collect();
+    const FITS: &str = "as many samples as pixels and channels";
+    match image.color().channel_count() {
+        1 => DynamicImage::ImageLuma16(image::ImageBuffer::from_raw(width, height, samples).expect(FITS)),
+        2 => DynamicImage::ImageLumaA16(image::ImageBuffer::from_raw(width, height, samples).expect(FITS)),
+        3 => DynamicImage::ImageRgb16(image::ImageBuffer::from_raw(width, height, samples).expect(FITS)),
+        _ => DynamicImage::ImageRgba16(image::ImageBuffer::from_raw(width, height, samples).expect(FITS)),
+    }
+}
+
+#[test]
+fn sixteen_bits_stay_sixteen_in_every_format_that_has_them() {
+    let folder = Folder::new("deep");
+    for channels in 1..=4 {
+        let image = deep(&picture(53, 31, channels));
+        let mut formats = vec![(ImageFormat::Png, "out.png"), (ImageFormat::Tiff, "out.tif")];
+        match channels {
+            1 => formats.push((ImageFormat::Pnm, "out.pgm")),
+            3 => formats.push((ImageFormat::Pnm, "out.ppm")),
+            _ => {}
+        }
+        for (format, name) in formats {
+            // `image` writes no TIFF of gray with alpha; ours is read back below.
+            let from = if (format, channels) == (ImageFormat::Tiff, 2) { ImageFormat::Png } else { format };
+            let input = folder.write("in", encoded(&image, from));
+            let output = folder.path(name);
+            let ended = run([Path::new("image"), &input, Path::new("-o"), &output]);
+            assert_eq!(ended.code, 0, "{}", ended.stderr);
+            if (format, channels) == (ImageFormat::Tiff, 2) {
+                let again = folder.path("again.png");
+                let ended = run([Path::new("image"), &output, Path::new("-o"), &again]);
+                assert_eq!(ended.code, 0, "{}", ended.stderr);
+                assert_eq!(image::open(again).unwrap(), image);
+            } else {
+                assert_eq!(image::open(&output).unwrap(), image, "{name}, {channels} channels");
+            }
+        }
+    }
+}
+
+#[test]
+fn sixteen_bits_run_through_the_chain_for_sixteen() {
+    let folder = Folder::new("deep-chain");
+    let image = deep(&picture(300, 200, 3));
+    let input = folder.write("in.png", encoded(&image, ImageFormat::Png));
+    let output = folder.path("out.png");
+    let chain = Chain::<u16, u16>::of(Gray).then(Gaussian::new(2.0)).then(Sobel::default());
+    let mut wanted = vec![0; 300 * 200];
+    chain.run(image.as_rgb16().unwrap(), [200, 300, 3], &mut wanted).unwrap();
+    for workers in ["0", "2"] {
+        let mut args = vec!["image", input.to_str().unwrap(), "-o", output.to_str().unwrap(), "-w", workers];
+        args.extend(["gray", "blur:sigma=2", "sobel"]);
+        let ended = run(&args);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(*image::open(&output).unwrap().as_luma16().unwrap().as_raw() == wanted, "another picture");
+    }
+}
+
+#[test]
+fn eight_bits_are_written_in_every_format() {
+    let folder = Folder::new("formats");
+    for channels in 1..=4 {
+        let image = picture(53, 31, channels);
+        let input = folder.write("in.png", encoded(&image, ImageFormat::Png));
+        let names = match channels {
+            1 => &["out.png", "out.tif", "out.TIFF", "out.pgm"][..],
+            3 => &["out.png", "out.tif", "out.ppm"],
+            4 => &["out.png", "out.tif"],
+            _ => &["out.png"],
+        };
+        for name in names {
+            let output = folder.path(name);
+            let ended = run([Path::new("image"), &input, Path::new("-o"), &output]);
+            assert_eq!(ended.code, 0, "{}", ended.stderr);
+            assert!(decoded(&output) == expected(&image, &[]), "{name}, {channels} channels");
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_is_as_good_as_its_quality() {
+    let folder = Folder::new("quality");
+    let image =
+        image::RgbImage::from_fn(200, 150, |x, y| image::Rgb([x as u8, y as u8, (x / 2 + y / 2) as u8]));
+    let input = folder.write("in.png", encoded(&image.clone().into(), ImageFormat::Png));
+    let written = |quality: &str| {
+        let output = folder.path("out.jpg");
+        let path = |text: &str| Path::new(text).to_owned();
+        let ended =
+            run([path("image"), input.clone(), path("-o"), output.clone(), path("--quality"), path(quality)]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let found = image::open(&output).unwrap().into_rgb8();
+        let error = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)).pow(2);
+        let errors: u64 = found.as_raw().iter().zip(image.as_raw()).map(error).sum();
+        (errors as f64 / found.as_raw().len() as f64, output.metadata().unwrap().len())
+    };
+    let (coarse, fine) = (written("10"), written("95"));
+    assert!(fine.0 < 4.0 && coarse.0 > 2.0 * fine.0, "mean squares {coarse:?} {fine:?}");
+    assert!(coarse.1 < fine.1, "bytes {coarse:?} {fine:?}");
+}
+
 /// EXIF that says nothing but an orientation.
 fn exif(orientation: Orientation) -> Vec<u8> {
     let mut bytes = b"II*\0\x08\0\0\0\x01\0".to_vec();
@@ -187,6 +293,15 @@ fn a_photograph_on_its_side_is_turned_upright() {
     assert_works(&folder, &input, &image, &["sobel"], &["1"]);
 }
 
+/// The colour profile of a file.
+fn profile_in(path: &Path) -> Option<Vec<u8>> {
+    if path.extension().unwrap() == "tif" {
+        let mut decoder = tiff::decoder::Decoder::new(fs::File::open(path).unwrap()).unwrap();
+        return decoder.get_tag_u8_vec(tiff::tags::Tag::IccProfile).ok();
+    }
+    image::ImageReader::open(path).unwrap().into_decoder().unwrap().icc_profile().unwrap()
+}
+
 #[test]
 fn a_colour_profile_goes_where_it_still_fits() {
     let folder = Folder::new("icc");
@@ -198,12 +313,14 @@ fn a_colour_profile_goes_where_it_still_fits() {
     encoder.set_icc_profile(profile.clone()).unwrap();
     encoder.write_image(image.as_bytes(), 9, 9, image.color().into()).unwrap();
     let input = folder.write("in.png", bytes);
-    let output = folder.path("out.png");
     for (step, wanted) in [("blur", Some(profile)), ("gray", None)] {
-        let ended = run([Path::new("image"), &input, Path::new("-o"), &output, Path::new(step)]);
-        assert_eq!(ended.code, 0, "{}", ended.stderr);
-        let file = std::io::BufReader::new(File::open(&output).unwrap());
-        assert_eq!(PngDecoder::new(file).unwrap().icc_profile().unwrap(), wanted, "after {step}");
+        for name in ["out.png", "out.jpg", "out.tif"] {
+            let output = folder.path(name);
+            let ended = run([Path::new("image"), &input, Path::new("-o"), &output, Path::new(step)]);
+            assert_eq!(ended.code, 0, "{}", ended.stderr);
+            let found = profile_in(&output);
+            assert_eq!(found, wanted, "{name} after {step}");
+        }
     }
 }
 

@@ -95,16 +95,34 @@ fn a_cut_off_photograph_says_that_it_was_cut_off() {
 }
 
 #[test]
-fn samples_of_more_than_8_bits_are_refused_by_what_they_are() {
-    let folder = Folder::new("deep");
-    let deep = DynamicImage::from(picture(8, 8, 3).into_rgb16());
-    let words = ["16-bit samples", "8-bit ones are read", "1 to 4 channels"];
-    for format in [ImageFormat::Png, ImageFormat::Tiff] {
-        assert_refused(&folder, &folder.write("deep", encoded(&deep, format)), 3, &words);
-    }
+fn samples_that_are_no_integers_are_refused_by_what_they_are() {
+    let folder = Folder::new("float");
     let float = DynamicImage::from(picture(8, 8, 3).into_rgb32f());
     let input = folder.write("float.tif", encoded(&float, ImageFormat::Tiff));
-    assert_refused(&folder, &input, 3, &["floating-point samples"]);
+    assert_refused(&folder, &input, 3, &["floating-point samples", "8 or 16 bits", "1 to 4 channels"]);
+}
+
+#[test]
+fn a_format_that_cannot_hold_the_picture_says_which_can() {
+    let folder = Folder::new("hold");
+    let deep = DynamicImage::from(picture(8, 8, 3).into_rgb16());
+    let deep = folder.write("deep.png", encoded(&deep, ImageFormat::Png));
+    let alpha = folder.write("alpha.png", encoded(&picture(8, 8, 4), ImageFormat::Png));
+    let gray = folder.write("gray.png", encoded(&picture(8, 8, 1), ImageFormat::Png));
+    let colour = folder.write("colour.png", encoded(&picture(8, 8, 3), ImageFormat::Png));
+    let before = folder.names();
+    for (input, output, words) in [
+        (&deep, "o.jpg", ["8-bit samples", "write .png or .tif"]),
+        (&alpha, "o.jpeg", ["alpha", "write .png or .tif"]),
+        (&alpha, "o.ppm", ["alpha", "write .png or .tif"]),
+        (&gray, "o.ppm", ["gray", "write .pgm"]),
+        (&colour, "o.pgm", ["colours", "write .ppm, or add the step gray"]),
+    ] {
+        let ended = run([Path::new("image"), input, Path::new("-o"), &folder.path(output)]);
+        assert_line(&ended, 2, &words);
+        assert!(ended.stderr.starts_with(&format!("shmpool: {}: ", input.display())), "{}", ended.stderr);
+    }
+    assert_eq!(folder.names(), before);
 }
 
 /// A PNG that claims a size and has one line of it.
@@ -191,8 +209,14 @@ fn no_damage_to_a_file_ends_in_anything_but_an_answer() {
 #[test]
 fn a_senseless_command_line_is_refused_before_anything_is_read() {
     let image = |args: &[&str]| run(["image", "missing.jpg"].iter().chain(args));
-    assert_line(&image(&["-o", "out.jpg"]), 2, &["out.jpg: ", ".png"]);
+    assert_line(&image(&["-o", "out.webp"]), 2, &["out.webp: ", ".png"]);
     assert_line(&image(&["-o", "out"]), 2, &["out: ", ".png"]);
+    assert_line(&image(&["-o", "o.png", "gray", "b.jpg"]), 2, &["\"b.jpg\"", "inputs come first"]);
+    assert_line(&image(&["-o", "{stm}.png"]), 2, &["{stm}", "{stem}"]);
+    for args in [&["--quality", "0"][..], &["--timeout", "0"], &["--timeout", "x"], &["-q", "-v"]] {
+        let ended = image(&[&["-o", "o.jpg"], args].concat());
+        assert_eq!((ended.code, &*ended.stdout), (2, ""), "{ended:?}");
+    }
     assert_line(&image(&["-o", "o.png", "blr"]), 2, &["\"blr\"", "did you mean blur?"]);
     assert_line(&image(&["-o", "o.png", "blur:sigma=-1"]), 2, &["sigma", "-1"]);
     assert_line(&image(&["-o", "o.png", "blur:width=3"]), 2, &["width", "sigma"]);

@@ -7,6 +7,8 @@ use jpeg_encoder::{ColorType, Encoder, EncodingError};
 use super::Image;
 use crate::depth::Depth;
 
+/// Two megapixels take some 40 ms with colours at full resolution and half of that without (three times as long as decoding them).
+///
 /// * `image`: 1 or 3 channels of 8 bits, at most 65535 pixels a side
 pub(super) fn write<T: Depth>(out: impl Write, image: &Image<'_, T>, quality: u8) -> io::Result<()> {
     let side = |length: usize| u16::try_from(length).map_err(io::Error::other);

@@ -1,10 +1,11 @@
 //! Pixels to TIFF: strips, not compressed; BigTIFF where four gigabytes are not enough.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Seek, Write};
 
 use tiff::encoder::colortype::ColorType;
 use tiff::encoder::{TiffEncoder, TiffKind, TiffValue};
-use tiff::tags::{ExtraSamples, Tag};
+use tiff::tags::{ExtraSamples, Tag, Type};
 use tiff::{TiffError, TiffResult};
 
 use super::Image;
@@ -44,7 +45,7 @@ where
         encoder.extra_samples(&[ExtraSamples::UnassociatedAlpha])?;
     }
     if let Some(profile) = image.icc {
-        encoder.encoder().write_tag(Tag::IccProfile, profile)?;
+        encoder.encoder().write_tag(Tag::IccProfile, Opaque(profile))?;
     }
     let row_samples = image.shape[1] * image.shape[2];
     let mut left = image.samples;
@@ -56,6 +57,22 @@ where
         written(((image.samples.len() - left.len()) / row_samples) as u64);
     }
     encoder.finish()
+}
+
+/// Bytes that mean nothing to the format, which is the type that a profile must have.
+struct Opaque<'a>(&'a [u8]);
+
+impl TiffValue for Opaque<'_> {
+    const BYTE_LEN: u8 = 1;
+    const FIELD_TYPE: Type = Type::UNDEFINED;
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.0)
+    }
 }
 
 fn plain(error: TiffError) -> io::Error {

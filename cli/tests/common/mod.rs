@@ -40,8 +40,12 @@ impl Folder {
 
     /// Everything in it, hidden files too.
     pub(crate) fn names(&self) -> Vec<String> {
+        Folder::names_of(&self.0)
+    }
+
+    pub(crate) fn names_of(path: &Path) -> Vec<String> {
         let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
-        let mut names: Vec<_> = fs::read_dir(&self.0).unwrap().map(name).collect();
+        let mut names: Vec<_> = fs::read_dir(path).unwrap().map(name).collect();
         names.sort();
         names
     }
