@@ -56,6 +56,9 @@ mod sample;
 mod scratch;
 mod view;
 
+// What kernels of numbers call.
+pub mod math;
+
 // What a kernel is.
 mod kernel;
 
