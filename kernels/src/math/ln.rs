@@ -27,8 +27,10 @@ pub(super) fn f32(x: f32) -> f32 {
     let small = p * f * z + k * -2.121_944_4e-4 - 0.5 * z;
     let y = f + small + k * 0.693_359_375;
 
-    let y = if x < f32::INFINITY { y } else { x }; // infinity and NaN
-    let y = if x < 0.0 { f32::NAN } else { y };
+    // Compared with the greatest and the least number, since LLVM makes a dozen integer instructions of comparisons
+    // with infinity and 0.
+    let y = if x <= f32::MAX { y } else { x };
+    let y = if x < f32::from_bits(1) { f32::NAN } else { y };
     if x == 0.0 { f32::NEG_INFINITY } else { y }
 }
 
@@ -50,8 +52,10 @@ pub(super) fn f64(x: f64) -> f64 {
     let low = s * (half + r * z) + k * 1.908_214_929_270_587_700_02e-10;
     let y = k * 6.931_471_803_691_238_164_90e-1 - ((half - low) - f);
 
-    let y = if x < f64::INFINITY { y } else { x }; // infinity and NaN
-    let y = if x < 0.0 { f64::NAN } else { y };
+    // Compared with the greatest and the least number, since LLVM makes a dozen integer instructions of comparisons
+    // with infinity and 0.
+    let y = if x <= f64::MAX { y } else { x };
+    let y = if x < f64::from_bits(1) { f64::NAN } else { y };
     if x == 0.0 { f64::NEG_INFINITY } else { y }
 }
 
@@ -62,7 +66,7 @@ pub(super) fn split(x: f64) -> (f64, f64) {
     const TWO_52: f64 = 4_503_599_627_370_496.0;
     let subnormal = x < f64::MIN_POSITIVE;
     let scaled = if subnormal { x * 18_014_398_509_481_984.0 } else { x };
-    let bias = if subnormal { TWO_52 + (1023 + 54) as f64 } else { TWO_52 + 1023.0 };
+    let bias = if subnormal { TWO_52 + 1077.0 } else { TWO_52 + 1023.0 };
     // Adding this carries into the exponent from sqrt(2) on.
     let bits = scaled.to_bits().wrapping_add(0x3ff0_0000_0000_0000 - SQRT_HALF);
     let m = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) + SQRT_HALF);

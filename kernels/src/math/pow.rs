@@ -44,7 +44,7 @@ pub(super) fn f64(x: f64, y: f64) -> f64 {
     let high = y_high * log;
     let sum = low + high;
     let high = clamp(high, -1080.0, 1030.0);
-    let low = if sum > 1030.0 || sum < -1080.0 { 0.0 } else { low };
+    let low = if clamp(sum, -1080.0, 1030.0) == sum { low } else { 0.0 };
     let magnitude = exp2(high, low);
     special(x, y, magnitude)
 }

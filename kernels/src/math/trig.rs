@@ -11,24 +11,25 @@ pub(super) mod f32 {
     /// `sin x` of an `f32`.
     #[inline(always)]
     pub(in crate::math) fn sin(x: f32) -> f32 {
-        sine(f64::from(x), 0.0)
+        sine::<false>(f64::from(x))
     }
 
     /// `cos x` of an `f32`: the sine of `pi / 2` more.
     #[inline(always)]
     pub(in crate::math) fn cos(x: f32) -> f32 {
-        sine(f64::from(x), 0.5)
+        sine::<true>(f64::from(x))
     }
 
-    /// `sin(x + shift * pi)`, for an `x` that is an `f32`.
+    /// `sin x`, or half a `pi` further on `cos x`, for an `x` that is an `f32`.
     #[inline(always)]
-    fn sine(x: f64, shift: f64) -> f32 {
+    fn sine<const FURTHER: bool>(x: f64) -> f32 {
         /// Rounds to a multiple of 8 as `ROUND` rounds to one of 1.
         const ROUND_TO_8: f64 = 8.0 * ROUND;
         let (a, b, c) = pieces(x.abs());
         // The first two products are exact. Multiples of 2 are whole turns: they are taken off and forgotten.
         let coarse = x * a;
-        let turns = (coarse - ((coarse + ROUND_TO_8) - ROUND_TO_8)) + shift + x * b;
+        let coarse = coarse - ((coarse + ROUND_TO_8) - ROUND_TO_8);
+        let turns = if FURTHER { coarse + 0.5 } else { coarse } + x * b;
         let t = turns + ROUND;
         let f = (turns - (t - ROUND)) + x * c;
 
