@@ -1,4 +1,5 @@
 //! The tables of `references/numeric.py`.
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
 static BYTES: &[u8] = include_bytes!("../references/numeric.bin");
 static LINES: &str = include_str!("../references/numeric.txt");
