@@ -75,7 +75,8 @@ fn functions_of_f32_keep_to_the_error_in_their_docs() {
 /// Every 40,009th of all `f32`. All of them were looked at when the functions were written.
 #[test]
 fn functions_of_f32_agree_with_the_standard_library_everywhere() {
-    let exact: [(&str, fn(f64) -> f64); 5] =
+    type Named = (&'static str, fn(f64) -> f64);
+    let exact: [Named; 5] =
         [("exp", f64::exp), ("ln", f64::ln), ("sin", f64::sin), ("cos", f64::cos), ("tanh", f64::tanh)];
     for (name, wanted) in exact {
         let function = called(name);

@@ -118,7 +118,7 @@ fn mean_and_variance_do_not_cancel() {
         // The means of the blocks are rounded before they are compared.
         near(found.variance(0), wanted[1], 2.0 * wanted[1].sqrt() * wanted[0] * f64::EPSILON);
         let total: Total = reduced(Mean, &xs, block);
-        near(total.mean(), wanted[0], 3e-16 * wanted[0]);
+        near(total.mean(), wanted[0], 2e-15 * wanted[0]);
     }
     let found = Variance.fold(Reduction::<f64>::identity(&Variance), &xs);
     near(found.variance(0), wanted[1], 1e-12 * wanted[1]);
