@@ -88,6 +88,16 @@ fn functions_of_f32_agree_with_the_standard_library_everywhere() {
     }
 }
 
+/// The argument whose reduction cancels most of all `f32`, and one where the order of the sums shows.
+#[test]
+fn angles_next_to_a_zero_keep_their_last_bit() {
+    for x in [16_367_173.0f32 * 2f32.powi(72), f32::from_bits(0x4e13_d4a5)] {
+        let wide = f64::from(x);
+        assert!(ulps_f32(math::cos(x), wide.cos()) < 0.51, "{x:e}");
+        assert!(ulps_f32(math::sin(x), wide.sin()) < 0.51, "{x:e}");
+    }
+}
+
 #[test]
 fn powers_keep_to_the_error_in_their_docs() {
     for row in rows("pow") {

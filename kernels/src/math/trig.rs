@@ -1,6 +1,5 @@
-//! Sine and cosine.
-
-pub(crate) use self::f64::{COMMON_MAX, cos_common, sin_common};
+//! Sine and cosine, each in two forms: for any argument, and for those of moderate size alone (`is_common`), which is
+//! faster and gives the same bits.
 
 pub(super) mod f32 {
     // Coefficients: minimax fit (Remez) of `sin(pi f) / f` on `|f| <= 0.57`.
@@ -11,27 +10,47 @@ pub(super) mod f32 {
     /// `sin x` of an `f32`.
     #[inline(always)]
     pub(in crate::math) fn sin(x: f32) -> f32 {
-        sine::<false>(f64::from(x))
+        sine::<false>(x, pieces(x))
     }
 
     /// `cos x` of an `f32`: the sine of `pi / 2` more.
     #[inline(always)]
     pub(in crate::math) fn cos(x: f32) -> f32 {
-        sine::<true>(f64::from(x))
+        sine::<true>(x, pieces(x))
     }
 
-    /// `sin x`, or half a `pi` further on `cos x`, for an `x` that is an `f32`.
+    /// Whether the first pieces of `1 / pi` will do.
     #[inline(always)]
-    fn sine<const FURTHER: bool>(x: f64) -> f32 {
+    pub(in crate::math) fn is_common(x: f32) -> bool {
+        x.abs() < TWO_53
+    }
+
+    /// `sin x`, if `is_common(x)`.
+    #[inline(always)]
+    pub(in crate::math) fn sin_common(x: f32) -> f32 {
+        sine::<false>(x, FIRST)
+    }
+
+    /// `cos x`, if `is_common(x)`.
+    #[inline(always)]
+    pub(in crate::math) fn cos_common(x: f32) -> f32 {
+        sine::<true>(x, FIRST)
+    }
+
+    /// `sin x`, or half a `pi` further on `cos x`, given the pieces of `1 / pi` that matter.
+    #[inline(always)]
+    fn sine<const FURTHER: bool>(x: f32, (a, b, c): (f64, f64, f64)) -> f32 {
         /// Rounds to a multiple of 8 as `ROUND` rounds to one of 1.
         const ROUND_TO_8: f64 = 8.0 * ROUND;
-        let (a, b, c) = pieces(x.abs());
+        let x = f64::from(x);
         // The first two products are exact. Multiples of 2 are whole turns: they are taken off and forgotten.
         let coarse = x * a;
         let coarse = coarse - ((coarse + ROUND_TO_8) - ROUND_TO_8);
-        let turns = if FURTHER { coarse + 0.5 } else { coarse } + x * b;
-        let t = turns + ROUND;
-        let f = (turns - (t - ROUND)) + x * c;
+        let coarse = if FURTHER { coarse + 0.5 } else { coarse };
+        let fine = x * b;
+        let t = (coarse + fine) + ROUND;
+        // In this order nothing of a small difference is lost.
+        let f = ((coarse - (t - ROUND)) + fine) + x * c;
 
         let z = f * f;
         let mut p = -6.918_127_512_329_551_8e-3;
@@ -44,33 +63,35 @@ pub(super) mod f32 {
         f64::from_bits((p * f).to_bits() ^ (t.to_bits() << 63)) as f32
     }
 
-    /// Neighbouring pieces of `1 / pi`, of 29, 29 and 53 bits, from the first one on whose product with `magnitude` is
-    /// not a number of whole turns.
+    /// Pieces of `1 / pi` of 29 bits each.
+    const SHORT: [f64; 5] = [
+        f64::from_bits(0x3fd4_5f30_6c00_0000),
+        f64::from_bits(0x3e1c_9c88_2a00_0000),
+        f64::from_bits(0x3c34_fe13_aa00_0000),
+        f64::from_bits(0x3a7e_8fa9_a600_0000),
+        f64::from_bits(0x38ad_c0db_6200_0000),
+    ];
+    /// The pieces from the third on with all that follows, to 53 bits.
+    const LONG: [f64; 4] = [
+        f64::from_bits(0x3c34_fe13_abe8_fa9a),
+        f64::from_bits(0x3a7e_8fa9_a6ee_06db),
+        f64::from_bits(0x38ad_c0db_6295_993c),
+        f64::from_bits(0x36d2_b327_8872_0840),
+    ];
+    const FIRST: (f64, f64, f64) = (SHORT[0], SHORT[1], LONG[0]);
+    const TWO_53: f32 = 9_007_199_254_740_992.0;
+
+    /// Neighbouring pieces of `1 / pi`, from the first one on whose product with `x` is not a number of whole turns.
     ///
     /// An `f32` of exponent `e` is a multiple of `2^(e - 23)`, and piece `j` one of `2^-(29 j + 29)`: from
     /// `e = 29 j + 53` on, their product is a multiple of 2.
     #[inline(always)]
-    fn pieces(magnitude: f64) -> (f64, f64, f64) {
-        const SHORT: [f64; 5] = [
-            f64::from_bits(0x3fd4_5f30_6c00_0000),
-            f64::from_bits(0x3e1c_9c88_2a00_0000),
-            f64::from_bits(0x3c34_fe13_aa00_0000),
-            f64::from_bits(0x3a7e_8fa9_a600_0000),
-            f64::from_bits(0x38ad_c0db_6200_0000),
-        ];
-        /// The pieces from the third to the last with all that follows, to 53 bits.
-        const LONG: [f64; 4] = [
-            f64::from_bits(0x3c34_fe13_abe8_fa9a),
-            f64::from_bits(0x3a7e_8fa9_a6ee_06db),
-            f64::from_bits(0x38ad_c0db_6295_993c),
-            f64::from_bits(0x36d2_b327_8872_0840),
-        ];
-        const TWO_53: f64 = 9_007_199_254_740_992.0;
-        const TWO_82: f64 = TWO_53 * 536_870_912.0;
-        const TWO_111: f64 = TWO_82 * 536_870_912.0;
-        let mut chosen = (SHORT[0], SHORT[1], LONG[0]);
-        chosen = if magnitude < TWO_53 { chosen } else { (SHORT[1], SHORT[2], LONG[1]) };
-        chosen = if magnitude < TWO_82 { chosen } else { (SHORT[2], SHORT[3], LONG[2]) };
+    fn pieces(x: f32) -> (f64, f64, f64) {
+        const TWO_82: f32 = TWO_53 * 536_870_912.0;
+        const TWO_111: f32 = TWO_82 * 536_870_912.0;
+        let magnitude = x.abs();
+        let chosen = if magnitude < TWO_53 { FIRST } else { (SHORT[1], SHORT[2], LONG[1]) };
+        let chosen = if magnitude < TWO_82 { chosen } else { (SHORT[2], SHORT[3], LONG[2]) };
         if magnitude < TWO_111 { chosen } else { (SHORT[3], SHORT[4], LONG[3]) }
     }
 }
@@ -81,31 +102,34 @@ pub(super) mod f64 {
 
     use crate::math::{ROUND, large};
 
-    /// Arguments up to here, in magnitude, take the common path.
-    pub(crate) const COMMON_MAX: f64 = 1_048_576.0;
-
     /// `sin x` of an `f64`.
     #[inline(always)]
     pub(in crate::math) fn sin(x: f64) -> f64 {
-        if x.abs() <= COMMON_MAX { sin_common(x) } else { large::sin(x) }
+        if is_common(x) { sin_common(x) } else { large::sin(x) }
     }
 
     /// `cos x` of an `f64`.
     #[inline(always)]
     pub(in crate::math) fn cos(x: f64) -> f64 {
-        if x.abs() <= COMMON_MAX { cos_common(x) } else { large::cos(x) }
+        if is_common(x) { cos_common(x) } else { large::cos(x) }
     }
 
-    /// `sin x` for `|x| <= COMMON_MAX`; of others a number without meaning.
+    /// Whether the number of quadrants has 20 bits at most.
     #[inline(always)]
-    pub(crate) fn sin_common(x: f64) -> f64 {
+    pub(in crate::math) fn is_common(x: f64) -> bool {
+        x.abs() <= 1_048_576.0
+    }
+
+    /// `sin x`, if `is_common(x)`.
+    #[inline(always)]
+    pub(in crate::math) fn sin_common(x: f64) -> f64 {
         let (quadrant, r, c) = reduced(x);
         of_quadrant(quadrant, r, c)
     }
 
-    /// `cos x` for `|x| <= COMMON_MAX`; of others a number without meaning.
+    /// `cos x`, if `is_common(x)`.
     #[inline(always)]
-    pub(crate) fn cos_common(x: f64) -> f64 {
+    pub(in crate::math) fn cos_common(x: f64) -> f64 {
         let (quadrant, r, c) = reduced(x);
         of_quadrant(quadrant.wrapping_add(1), r, c)
     }

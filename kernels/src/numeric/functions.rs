@@ -1,6 +1,9 @@
 use bytemuck::{Pod, Zeroable};
 
-use crate::{ElementKernel, math};
+use crate::{
+    ElementKernel,
+    math::{self, Real},
+};
 
 /// The exponential of an `f32` or `f64`: [`math::exp`], 1 ulp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
@@ -14,7 +17,8 @@ pub struct Ln;
 
 /// The sine of an `f32` or `f64` in radians: [`math::sin`], 1 ulp.
 ///
-/// `f64` elements are taken in blocks; one that holds a magnitude above 2^20 is gone over again.
+/// [`apply_all`](ElementKernel::apply_all) takes elements in blocks, and is fast for those that hold no magnitude above
+/// 2^53 (`f64`: 2^20).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Sin;
@@ -78,8 +82,6 @@ function!(Exp, f32, |_me, x| math::exp(x));
 function!(Exp, f64, |_me, x| math::exp(x));
 function!(Ln, f32, |_me, x| math::ln(x));
 function!(Ln, f64, |_me, x| math::ln(x));
-function!(Sin, f32, |_me, x| math::sin(x));
-function!(Cos, f32, |_me, x| math::cos(x));
 function!(Tanh, f32, |_me, x| math::tanh(x));
 function!(Tanh, f64, |_me, x| math::tanh(x));
 function!(Erf, f32, |_me, x| math::erf(x));
@@ -91,24 +93,24 @@ function!(Sqrt, f64, |_me, x| x.sqrt());
 function!(Reciprocal, f32, |_me, x| 1.0 / x);
 function!(Reciprocal, f64, |_me, x| 1.0 / x);
 
-/// Sine and cosine of `f64`: all elements of a block as if they were moderate, on vectors, and then those that are not.
+/// Sine and cosine: all elements of a block as if they were of moderate size, and again if one is not.
 macro_rules! in_blocks {
-    ($kernel:ident, $any:path, $common:path) => {
-        impl ElementKernel<f64> for $kernel {
-            type Out = f64;
+    ($kernel:ident, $float:ty, $any:path, $common:path) => {
+        impl ElementKernel<$float> for $kernel {
+            type Out = $float;
 
             #[inline(always)]
-            fn apply(&self, x: f64) -> f64 {
+            fn apply(&self, x: $float) -> $float {
                 $any(x)
             }
 
             #[inline(always)]
-            fn apply_all(&self, xs: &[f64], out: &mut [f64]) {
+            fn apply_all(&self, xs: &[$float], out: &mut [$float]) {
                 for (xs, out) in xs.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
                     let mut all_common = true;
                     for (out, &x) in out.iter_mut().zip(xs) {
                         *out = $common(x);
-                        all_common &= x.abs() <= math::COMMON_MAX;
+                        all_common &= Real::is_common(x);
                     }
                     if !all_common {
                         for (out, &x) in out.iter_mut().zip(xs) {
@@ -120,8 +122,10 @@ macro_rules! in_blocks {
         }
     };
 }
-in_blocks!(Sin, math::sin, math::sin_common);
-in_blocks!(Cos, math::cos, math::cos_common);
+in_blocks!(Sin, f32, math::sin, Real::sin_common);
+in_blocks!(Sin, f64, math::sin, Real::sin_common);
+in_blocks!(Cos, f32, math::cos, Real::cos_common);
+in_blocks!(Cos, f64, math::cos, Real::cos_common);
 
 /// Elements that are looked at together.
 const BLOCK: usize = 64;
