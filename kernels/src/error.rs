@@ -1,6 +1,6 @@
 //! Why a kernel, a chain or a plan was refused.
 
-use crate::{Rect, SampleType};
+use crate::{ElementType, Rect, SampleType};
 
 /// A kernel refused its arguments. Every message names the thing, what was found and what was wanted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -145,6 +145,28 @@ pub enum KernelError {
         name: String,
         /// A name that is spelt nearly so.
         nearest: Option<&'static str>,
+    },
+    /// A word names no stock kernel of numbers.
+    #[error("kernel {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), crate::numeric::known_kernels())]
+    UnknownElementKernel {
+        /// The whole word.
+        word: String,
+        /// The part that should be a name.
+        name: String,
+        /// A name that is spelt nearly so.
+        nearest: Option<&'static str>,
+    },
+    /// A kernel does not take, or does not make, elements of this type.
+    #[error("{kernel}: found {what} elements of type {found}, wanted {wanted}")]
+    ElementType {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// `"source"` or `"output"`.
+        what: &'static str,
+        /// The type that they have.
+        found: ElementType,
+        /// The types that the kernel is for.
+        wanted: String,
     },
     /// A word gives a parameter that its kernel does not have.
     #[error("step {word:?}: found parameter {name:?}, wanted {}", one_of(.known))]

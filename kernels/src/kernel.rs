@@ -1,4 +1,4 @@
-//! What a kernel is: five traits. A kernel is a `Pod` value, so that its parameters can be sent as bytes.
+//! What a kernel is: a trait for each kind. A kernel is a `Pod` value, so that its parameters can be sent as bytes.
 
 use bytemuck::Pod;
 
@@ -32,6 +32,51 @@ pub trait ElementKernel<I: Pod>: Pod + Send + Sync {
 
     /// The result for one element. Write `#[inline(always)]` before it, or it stays compiled for the baseline.
     fn apply(&self, x: I) -> Self::Out;
+
+    /// Writes the result for every element of `xs` to `out`, which is as long: the same bits as `apply` gives.
+    ///
+    /// Kernels override it where a look at many elements is faster than one at each.
+    #[inline(always)]
+    fn apply_all(&self, xs: &[I], out: &mut [Self::Out]) {
+        for (out, &x) in out.iter_mut().zip(xs) {
+            *out = self.apply(x);
+        }
+    }
+}
+
+/// A function of the elements at one index of several arrays, with its parameters. `I` is the tuple of them.
+///
+/// ```
+/// use shmpool_kernels::{Axpy, ZipKernel};
+///
+/// assert_eq!(Axpy { a: 2.0 }.apply((20.0f32, 2.0)), 42.0);
+/// ```
+pub trait ZipKernel<I>: Pod + Send + Sync {
+    /// What it makes of them.
+    type Out: Pod;
+
+    /// The result for one index. Write `#[inline(always)]` before it, or it stays compiled for the baseline.
+    fn apply(&self, inputs: I) -> Self::Out;
+}
+
+/// A function of an index alone, with its parameters: arrays that are made of nothing, such as random numbers.
+///
+/// `O` is what it makes of an index. Since nothing but the index counts, the array is the same for any number of workers and after any death.
+pub trait IndexKernel<O: Pod>: Pod + Send + Sync {
+    /// The element at `index`. Write `#[inline(always)]` before it.
+    fn at(&self, index: u64) -> O;
+
+    /// Writes the elements from `first` on to `out`: the same bits as `at` gives.
+    ///
+    /// Kernels override it where neighbours are cheaper together.
+    #[inline(always)]
+    fn fill(&self, first: u64, out: &mut [O]) {
+        let mut index = first;
+        for out in out {
+            *out = self.at(index);
+            index = index.wrapping_add(1);
+        }
+    }
 }
 
 /// A function from a neighbourhood of pixels to a pixel, computed a tile at a time; height and width stay.
@@ -260,6 +305,69 @@ pub trait Reduction<I: Pod>: Pod + Send + Sync {
             acc = self.step(acc, x);
         }
         acc
+    }
+}
+
+/// A way to fold the elements of two arrays, index by index, into one value. All else as for [`Reduction`].
+pub trait ZipReduction<A: Pod, B: Pod>: Pod + Send + Sync {
+    /// The value so far.
+    type Acc: Pod + Send + Sync;
+
+    /// The result for no elements: `combine(identity, a)` is `a`.
+    fn identity(&self) -> Self::Acc;
+
+    /// Joins the value of a run of elements with that of the run after it.
+    fn combine(&self, left: Self::Acc, right: Self::Acc) -> Self::Acc;
+
+    /// Takes two slices of one length in, in any order that is fixed by the length. Write `#[inline(always)]` before it.
+    fn fold(&self, acc: Self::Acc, a: &[A], b: &[B]) -> Self::Acc;
+}
+
+/// A running total: element `i` of the result is made of all elements up to `i`.
+///
+/// It takes two passes over blocks of a fixed size. The first makes the [`total`](Scan::total) of each block; one
+/// [`exclusive`](Scan::exclusive) pass over the totals makes of them what comes before each block; then each block is
+/// written by [`scan`](Scan::scan). Blocks are independent in both passes, and the bits depend on their size alone.
+///
+/// ```
+/// use shmpool_kernels::{CumSum, Scan};
+///
+/// let (xs, mut out) = ([1i32, 2, 3, 4, 5], [0i64; 5]);
+/// let mut before: Vec<i64> = xs.chunks(2).map(|block| CumSum.total(block)).collect();
+/// let sum = Scan::<i32>::exclusive(&CumSum, &mut before);
+/// for ((block, out), before) in xs.chunks(2).zip(out.chunks_mut(2)).zip(before) {
+///     CumSum.scan(before, block, out);
+/// }
+/// assert_eq!((out, sum), ([1, 3, 6, 10, 15], 15));
+/// ```
+pub trait Scan<I: Pod>: Pod + Send + Sync {
+    /// A total.
+    type Acc: Pod + Send + Sync;
+    /// An element of the result.
+    type Out: Pod;
+
+    /// The total of no elements: `combine(identity, a)` is `a`.
+    fn identity(&self) -> Self::Acc;
+
+    /// The total of a run of elements and the run after it.
+    fn combine(&self, left: Self::Acc, right: Self::Acc) -> Self::Acc;
+
+    /// The total of a block. Write `#[inline(always)]` before it.
+    fn total(&self, xs: &[I]) -> Self::Acc;
+
+    /// Writes the running totals of a block to `out`, which is as long, given the total of all that comes before.
+    /// Write `#[inline(always)]` before it.
+    fn scan(&self, before: Self::Acc, xs: &[I], out: &mut [Self::Out]);
+
+    /// Replaces the total of each block by that of all blocks before it, and returns the total of all.
+    fn exclusive(&self, totals: &mut [Self::Acc]) -> Self::Acc {
+        let mut before = self.identity();
+        for total in totals {
+            let after = self.combine(before, *total);
+            *total = before;
+            before = after;
+        }
+        before
     }
 }
 

@@ -6,11 +6,17 @@
 //!
 //! | trait | says | stock kernels |
 //! |---|---|---|
-//! | [`ElementKernel`] | what becomes of an element | [`Sqrt`], [`Axpb`], [`Mandelbrot`] |
+//! | [`ElementKernel`] | what becomes of an element | [`Exp`], [`Ln`], [`Sin`], [`Cos`], [`Tanh`], [`Erf`], [`Pow`], [`Sqrt`], [`Reciprocal`], [`Abs`], [`Clip`], [`Axpb`], [`Mandelbrot`] |
+//! | [`ZipKernel`] | what becomes of the elements at one index of several arrays | [`Axpy`], [`Where`], [`BlackScholes`] |
+//! | [`IndexKernel`] | what an index becomes | [`Uniform`], [`Normal`] |
 //! | [`TileKernel`] | what becomes of a pixel and its neighbours | those for images, below |
-//! | [`GatherKernel`] | what a pixel is made of, anywhere in the image | [`Resize`], [`Crop`], [`Pad`], [`Orient`], [`Histogram`] |
+//! | [`GatherKernel`] | what a pixel is made of, anywhere in the image | [`Resize`], [`Crop`], [`Pad`], [`Orient`], [`ImageHistogram`] |
 //! | [`GlobalKernel`] | what to measure before pixels can be made | [`Otsu`], [`Equalize`] |
-//! | [`Reduction`] | what becomes of all elements together | [`Sum`], [`MinMax`] |
+//! | [`Reduction`] | what becomes of all elements together | [`Sum`], [`MinMax`], [`Mean`], [`Variance`], [`Norm2`], [`ArgMin`], [`ArgMax`], [`Histogram`], [`Counts`], [`Any`], [`All`] |
+//! | [`ZipReduction`] | what becomes of two arrays together | [`Dot`] |
+//! | [`Scan`] | what becomes of all elements up to each | [`CumSum`] |
+//!
+//! Closures use the functions of [`math`] where they would call the C library.
 //!
 //! Images are height x width x channels, rows contiguous and channels interleaved, of `u8`, `u16` or `f32` samples.
 //! In images with two or four channels the last one is alpha, which the stock kernels carry past unchanged.
@@ -86,6 +92,9 @@ mod sample;
 mod scratch;
 mod view;
 
+// What kernels of numbers call.
+pub mod math;
+
 // What a kernel is.
 mod kernel;
 
@@ -105,15 +114,24 @@ pub use border::{Border, BorderCode};
 pub use chain::{ByGather, ByMeasure, ByTile, Chain, Link};
 pub use error::KernelError;
 pub use geometry::{Crop, Filter, FilterCode, Orient, Pad, Resample, Resize};
-pub use global::{Binary, Binned, Equalize, Histogram, Otsu, Table};
+pub use global::{Binary, Binned, Equalize, Histogram as ImageHistogram, Otsu, Table};
 pub use image::{
-    AMOUNT_MAX, Blur, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode, FACTOR_MAX, GAMMA_MAX, Gamma,
-    Gaussian, Gradient, Gray, Identity, Invert, Laplacian, Levels, Luma, Lut, Mean, Median, Ordered, Prewitt,
-    RADIUS_MAX, Ranked, SIGMA_MAX, Scharr, Sharpen, Sobel, Threshold, Unsharp,
+    AMOUNT_MAX, Averaged, Blur, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode, FACTOR_MAX,
+    GAMMA_MAX, Gamma, Gaussian, Gradient, Gray, Identity, Invert, Laplacian, Levels, Luma, Lut, Median,
+    Ordered, Prewitt, RADIUS_MAX, Ranked, SIGMA_MAX, Scharr, Sharpen, Sobel, Threshold, Unsharp,
 };
-pub use kernel::{ElementKernel, GatherKernel, GlobalKernel, Reduction, TileKernel, has_alpha};
+pub use kernel::{
+    ElementKernel, GatherKernel, GlobalKernel, IndexKernel, Reduction, Scan, TileKernel, ZipKernel,
+    ZipReduction, has_alpha,
+};
 pub use level::{Level, Work};
-pub use numeric::{Axpb, Mandelbrot, MinMax, Sqrt, Sum, Viewport};
+pub use numeric::{
+    Abs, All, Any, ArgMax, ArgMin, Axpb, Axpy, BINS_MAX, BlackScholes, Clip, Cos, Counts, CumSum, Dot,
+    ELEMENT_STOCK, Element, ElementParameter, ElementStep, ElementStock, ElementTable, ElementType, Erf, Exp,
+    Histogram, Ln, Mandelbrot, Mean, MinMax, Moments, Norm2, Normal, OptionKind, Place, Pow, Reciprocal, Sin,
+    Sqrt, Sum, Tanh, Total, Uniform, UnknownElementType, Variance, Viewport, Where, parse_element_step,
+    philox4x32, philox4x64,
+};
 pub use plan::{HALO_MAX, Plan, Rect, passes, resolved};
 pub use sample::{Sample, SampleType};
 pub use scratch::{Scratch, Workspace};

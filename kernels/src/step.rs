@@ -265,21 +265,21 @@ pub(crate) struct RawTile {
 /// A kernel's bytes, then zeros.
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
-struct Parameters([u8; PARAMETER_BYTES_MAX]);
+pub(crate) struct Parameters(pub(crate) [u8; PARAMETER_BYTES_MAX]);
 
 impl Parameters {
-    fn of<K: bytemuck::Pod>(kernel: K) -> Self {
+    pub(crate) fn of<K: bytemuck::Pod>(kernel: K) -> Self {
         const { assert!(size_of::<K>() <= PARAMETER_BYTES_MAX, "a kernel in a chain has at most 256 bytes") };
         Parameters::from_bytes(bytemuck::bytes_of(&kernel))
     }
 
-    fn from_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let mut all = [0; PARAMETER_BYTES_MAX];
         all[..bytes.len()].copy_from_slice(bytes);
         Parameters(all)
     }
 
-    fn kernel<K: bytemuck::Pod>(&self) -> K {
+    pub(crate) fn kernel<K: bytemuck::Pod>(&self) -> K {
         bytemuck::pod_read_unaligned(&self.0[..size_of::<K>()])
     }
 }

@@ -276,7 +276,7 @@ fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// Letters to insert, delete or change between two words (Levenshtein's distance, one row at a time).
-fn edits(a: &str, b: &str) -> usize {
+pub(crate) fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, letter) in a.chars().enumerate() {

@@ -42,12 +42,12 @@ impl BoxBlur {
 }
 
 /// A sample type that [`BoxBlur`] has sums for: every one. Part of [`BoxBlur`]'s signature, of no use elsewhere.
-pub trait Mean: Sample {
+pub trait Averaged: Sample {
     /// Averages one tile.
     fn mean(src: &Window<'_, Self>, dst: &mut Tile<'_, Self>, workspace: &mut Workspace);
 }
 
-impl Mean for u8 {
+impl Averaged for u8 {
     #[inline(always)]
     fn mean(src: &Window<'_, u8>, dst: &mut Tile<'_, u8>, workspace: &mut Workspace) {
         // 15 x 15 samples of 255 are 57375.
@@ -59,7 +59,7 @@ impl Mean for u8 {
     }
 }
 
-impl Mean for u16 {
+impl Averaged for u16 {
     #[inline(always)]
     fn mean(src: &Window<'_, u16>, dst: &mut Tile<'_, u16>, workspace: &mut Workspace) {
         // 255 x 255 samples of 65535 are below 2^32.
@@ -67,14 +67,14 @@ impl Mean for u16 {
     }
 }
 
-impl Mean for f32 {
+impl Averaged for f32 {
     #[inline(always)]
     fn mean(src: &Window<'_, f32>, dst: &mut Tile<'_, f32>, workspace: &mut Workspace) {
         sliding::slide_tile::<f32, f32, Sum>(Sum::over(src.halo()), src, dst, workspace);
     }
 }
 
-impl<T: Mean> TileKernel<T> for BoxBlur {
+impl<T: Averaged> TileKernel<T> for BoxBlur {
     type Out = T;
 
     fn name(&self) -> &'static str {

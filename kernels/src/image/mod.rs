@@ -19,7 +19,7 @@ mod order;
 mod sliding;
 mod unsharp;
 
-pub use box_blur::{BoxBlur, Mean};
+pub use box_blur::{Averaged, BoxBlur};
 pub use convolve::{AMOUNT_MAX, Convolve, Sharpen};
 pub use curve::{Brightness, Contrast, FACTOR_MAX, GAMMA_MAX, Gamma, Levels, Lut};
 pub use gaussian::{Blur, Gaussian, SIGMA_MAX};

@@ -131,6 +131,8 @@ min_max!(f64, f64::INFINITY, f64::NEG_INFINITY);
 min_max!(u8, u8::MAX, u8::MIN);
 min_max!(u16, u16::MAX, u16::MIN);
 min_max!(u32, u32::MAX, u32::MIN);
+min_max!(i32, i32::MAX, i32::MIN);
+min_max!(i64, i64::MAX, i64::MIN);
 
 /// `x` if it is less, so that NaN is not taken.
 #[inline(always)]
