@@ -82,7 +82,8 @@ pub use {
         Target,
     },
     pool::{
-        ApplyKernel, Builder, ByElement, ByTile, Call, Chained, Pool, Progress, Stats, TryMapError, ZipInputs,
+        ApplyKernel, Builder, ByElement, ByTile, Call, Chained, Pool, Progress, Stats, TryMapError,
+        ZipInputs, ZipWith,
     },
     worker::init,
 };

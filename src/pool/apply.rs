@@ -9,7 +9,7 @@ use crate::array::{Array, Shape, Source};
 use crate::error::{ErrorKind, Result};
 use crate::task::job::Policy;
 use crate::task::kernel::Place;
-use crate::task::verbs::{Apply, ChainHeader, Fill, StepHead, Tiles};
+use crate::task::verbs::{Apply, ChainHeader, FillBy, StepHead, Tiles};
 
 /// What [`Pool::apply`](crate::Pool::apply) can run over an array of `T`. `How` tells the kinds of kernel
 /// apart, and is always inferred.
@@ -38,7 +38,11 @@ impl<T: Pod, K: ElementKernel<T>> ApplyKernel<T, ByElement> for K {
 
     fn run(&self, call: &Call<'_>, input: &impl Source<Item = T>) -> Result<Array<K::Out>> {
         const { assert!(align_of::<K>() <= 64, "a kernel is aligned to 64 bytes at most") };
-        call.fill::<Fill<Apply<K, T>>, K::Out>(input.shape(), &[call.input("input", input)?], bytes_of(self))
+        call.fill::<FillBy<Apply<K, T>>, K::Out>(
+            input.shape(),
+            &[call.input("input", input)?],
+            bytes_of(self),
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod};
-use shmpool_kernels::Reduction;
+use shmpool_kernels::{Element, ElementStep, IndexKernel, Reduction, ZipKernel};
 
 use super::executor::Report;
 use super::{ApplyKernel, Pool, Progress};
@@ -15,11 +15,11 @@ use crate::control::{MESSAGE_BYTES_MAX, N_OPERANDS, PARAMS_BYTES_MAX};
 use crate::error::{Error, ErrorKind, JobReport, Result};
 use crate::segment::Use;
 use crate::task::job::{self, JobArgs, JobSpec, Operand, Policy, code_of};
-use crate::task::kernel::Kernel;
+use crate::task::kernel::{Kernel, Place};
 use crate::task::mirror::{Ended, Failure};
 use crate::task::verbs::{
-    ByClosures, ByKernel, Combine, Fill, Fold, Folder, FromFn, Map, MapChunks, MapIndexed, MapRows, MapWith,
-    TryMap, Update, Zip2, Zip3, Zip4,
+    ApplyStep, ByClosures, ByKernel, Combine, ElementHead, Fill, FillBy, Fold, Folder, FromFn, Generate, Map,
+    MapChunks, MapIndexed, MapRows, MapWith, TryMap, Update, Zip2, Zip3, Zip4, ZipApply2, ZipApply3,
 };
 
 /// Outputs from this size are written around the cache: they would not stay in it, and a line that is not
@@ -391,6 +391,75 @@ impl<'a> Call<'a> {
         self.reduce_by::<ByKernel<K, S::Item>, S>(xs, bytemuck::bytes_of(kernel))
     }
 
+    /// `kernel.apply((a, b))` for elements of the same index, into a new array: two or three inputs of one shape.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// use shmpool::kernels::Axpy;
+    ///
+    /// let (xs, ys) = (pool.array_from(&[1.0_f32, 2.0])?, pool.array_from(&[10.0_f32, 20.0])?);
+    /// assert_eq!(*pool.zip_with((&xs, &ys), &Axpy { a: 3.0 })?, [13.0, 26.0]);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`zip_map`](Call::zip_map).
+    pub fn zip_with<Z, K>(&self, inputs: Z, kernel: &K) -> Result<Array<Z::Out>>
+    where
+        Z: ZipWith<K>,
+    {
+        inputs.run(self, kernel)
+    }
+
+    /// `kernel.at(i)` for every index in row-major order, into a new array of `shape`: random numbers, for example, that
+    /// are the same for any number of workers.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// use shmpool::kernels::Uniform;
+    ///
+    /// let noise = pool.generate::<f64, _>([2, 3], &Uniform { seed: 7 })?;
+    /// assert!(noise.iter().all(|x| (0.0..1.0).contains(x)));
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map).
+    pub fn generate<U: Pod, K: IndexKernel<U>>(
+        &self,
+        shape: impl Into<Shape>,
+        kernel: &K,
+    ) -> Result<Array<U>> {
+        const { assert!(align_of::<K>() <= 64, "a kernel is aligned to 64 bytes at most") };
+        self.fill::<FillBy<Generate<K, U>>, U>(&shape.into(), &[], bytemuck::bytes_of(kernel))
+    }
+
+    /// An element kernel that is known at run time alone, such as one that
+    /// [`parse_element_step`](crate::kernels::parse_element_step) has made of a word, into an array that exists.
+    ///
+    /// # Errors
+    /// As for [`map_into`](Call::map_into), and [`ErrorKind::Kernel`] if the step is for other types of elements.
+    pub fn apply_step<S, O>(&self, step: &ElementStep, xs: &S, out: &mut O) -> Result<()>
+    where
+        S: Source,
+        O: Target,
+        S::Item: Element,
+        O::Item: Element,
+    {
+        same_shape("out", out.shape(), xs.shape())?;
+        step.check::<S::Item, O::Item>()?;
+        let parameters = step.parameters();
+        let head = ElementHead {
+            table: Place::of(std::ptr::from_ref(step.table()) as usize)?.0,
+            n_bytes: parameters.len() as u32,
+            level: self.pool.level as u32,
+        };
+        let params = [bytemuck::bytes_of(&head), parameters].concat();
+        self.write::<ApplyStep, O>("out", out, &[self.input("xs", xs)?], &params, Policy::IDEMPOTENT)
+    }
+
     /// Any kernel of [`crate::kernels`], or your own: an element kernel over an array, an image kernel or a
     /// chain over an image.
     ///
@@ -699,6 +768,40 @@ macro_rules! zip_inputs {
 zip_inputs!(Zip2, A, B);
 zip_inputs!(Zip3, A, B, C);
 zip_inputs!(Zip4, A, B, C, D);
+
+/// Two or three arrays that [`Call::zip_with`] can run a kernel over.
+pub trait ZipWith<K>: sealed::Sealed {
+    /// What the kernel makes.
+    type Out: Pod;
+
+    #[doc(hidden)]
+    fn run(self, call: &Call<'_>, kernel: &K) -> Result<Array<Self::Out>>;
+}
+
+macro_rules! zip_with {
+    ($lanes:ident, $first:ident $(, $rest:ident)*) => {
+        impl<K, $first: Source, $($rest: Source),*> ZipWith<K> for (&$first, $(&$rest),*)
+        where
+            K: ZipKernel<($first::Item, $($rest::Item),*)>,
+        {
+            type Out = K::Out;
+
+            #[allow(non_snake_case)]
+            fn run(self, call: &Call<'_>, kernel: &K) -> Result<Array<K::Out>> {
+                const { assert!(align_of::<K>() <= 64, "a kernel is aligned to 64 bytes at most") };
+                let ($first, $($rest),*) = self;
+                $(same_shape("input of zip_with", $rest.shape(), $first.shape())?;)*
+                let shape = $first.shape();
+                let inputs = [call.input("input", $first)?, $(call.input("input", $rest)?),*];
+                let params = bytemuck::bytes_of(kernel);
+                call.fill::<Fill<$lanes<K, $first::Item, $($rest::Item),*>>, K::Out>(shape, &inputs, params)
+            }
+        }
+    };
+}
+
+zip_with!(ZipApply2, A, B);
+zip_with!(ZipApply3, A, B, C);
 
 /// Refuses closures that capture: worker processes could not see what they hold.
 const fn stateless<F: Copy>(f: F) -> F {

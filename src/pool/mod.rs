@@ -8,7 +8,7 @@ mod inline;
 
 pub use apply::{ApplyKernel, ByElement, ByTile, Chained};
 pub use builder::Builder;
-pub use call::{Call, TryMapError, ZipInputs};
+pub use call::{Call, TryMapError, ZipInputs, ZipWith};
 
 use std::io::Read;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod};
-use shmpool_kernels::{Level, Reduction};
+use shmpool_kernels::{IndexKernel, Level, Reduction};
 
 use crate::arena::{Arena, ArenaStats};
 use crate::array::{Array, Indices, Input, Shape, Source, Target};
@@ -416,6 +416,23 @@ impl Pool {
         K: Reduction<S::Item>,
     {
         self.call().reduce_with(xs, kernel)
+    }
+
+    /// See [`Call::zip_with`].
+    pub fn zip_with<Z, K>(&self, inputs: Z, kernel: &K) -> Result<Array<Z::Out>>
+    where
+        Z: ZipWith<K>,
+    {
+        self.call().zip_with(inputs, kernel)
+    }
+
+    /// See [`Call::generate`].
+    pub fn generate<U: Pod, K: IndexKernel<U>>(
+        &self,
+        shape: impl Into<Shape>,
+        kernel: &K,
+    ) -> Result<Array<U>> {
+        self.call().generate(shape, kernel)
     }
 
     /// See [`Call::apply`].

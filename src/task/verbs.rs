@@ -10,7 +10,9 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytemuck::{NoUninit, Pod, Zeroable};
-use shmpool_kernels::{ElementKernel, Level, Plan, Reduction, Step, StepTable};
+use shmpool_kernels::{
+    ElementKernel, ElementStep, ElementTable, IndexKernel, Level, Plan, Reduction, Step, StepTable, ZipKernel,
+};
 
 use super::kernel::{Invocation, Kernel, Outcome, Place};
 
@@ -191,10 +193,24 @@ lanes! {
 }
 
 lanes! {
-    /// An element kernel: `kernel.apply(x)`.
-    Apply<K, T> { kernel: *const K, xs: *const T } where [K: ElementKernel<T>, T: Pod]
-    new |call| Apply { kernel: call.params.cast(), xs: call.inputs[0].cast(), types: PhantomData };
-    at |me, i| K::Out = (*me.kernel).apply(*me.xs.add(i));
+    /// A zip kernel over two inputs: `kernel.apply((a, b))`.
+    ZipApply2<K, A, B> { kernel: *const K, a: *const A, b: *const B }
+    where [K: ZipKernel<(A, B)>, A: Pod, B: Pod]
+    new |call| ZipApply2 {
+        kernel: call.params.cast(), a: call.inputs[0].cast(), b: call.inputs[1].cast(), types: PhantomData
+    };
+    at |me, i| K::Out = (*me.kernel).apply((*me.a.add(i), *me.b.add(i)));
+}
+
+lanes! {
+    /// A zip kernel over three inputs: `kernel.apply((a, b, c))`.
+    ZipApply3<K, A, B, C> { kernel: *const K, a: *const A, b: *const B, c: *const C }
+    where [K: ZipKernel<(A, B, C)>, A: Pod, B: Pod, C: Pod]
+    new |call| ZipApply3 {
+        kernel: call.params.cast(), a: call.inputs[0].cast(), b: call.inputs[1].cast(), c: call.inputs[2].cast(),
+        types: PhantomData
+    };
+    at |me, i| K::Out = (*me.kernel).apply((*me.a.add(i), *me.b.add(i), *me.c.add(i)));
 }
 
 lanes! {
@@ -223,6 +239,156 @@ lanes! {
         types: PhantomData
     };
     at |me, i| U = conjure::<F>()(*me.a.add(i), *me.b.add(i), *me.c.add(i), *me.d.add(i));
+}
+
+/// Elements of the output that a kernel makes many at a time.
+///
+/// # Safety
+/// `new` and `make` are called for a job of the type's own verb, and `make` for elements of that job.
+trait Make {
+    type Out: Pod;
+    unsafe fn new(call: &Invocation) -> Self;
+    unsafe fn make(&self, first: usize, out: &mut [Self::Out]);
+}
+
+/// A task that fills its part of the output, many elements at a time: through a buffer that stays in the cache where the
+/// output is streamed.
+pub(crate) struct FillBy<M>(PhantomData<M>);
+
+impl<M: Make> Kernel for FillBy<M> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        // SAFETY: by the contract of `Run` the job is this verb's, and the task is leased to us.
+        unsafe { fill_by(&M::new(call), call.elements(task), call.output.cast(), call.stream) };
+        Outcome::Done
+    }
+}
+
+/// # Safety
+/// As for [`fill`].
+#[inline(always)]
+unsafe fn fill_by<M: Make>(maker: &M, range: Range<usize>, output: *mut M::Out, stream: bool) {
+    let n = BUFFER_BYTES / size_of::<M::Out>().max(1);
+    let mut i = range.start;
+    let on_a_line = (output as usize + i * size_of::<M::Out>()).is_multiple_of(LINE_BYTES);
+    let mut buffer = Buffer([0; BUFFER_BYTES]);
+    let lines = buffer.0.as_mut_ptr();
+    // One call site of `make`, or else the compiler makes a function of it, which loses the level.
+    while i < range.end {
+        let left = range.end - i;
+        let streams = stream && on_a_line && n * size_of::<M::Out>() == BUFFER_BYTES && left >= n;
+        let (to, len) = if streams { (lines.cast(), n) } else { (output.wrapping_add(i), left) };
+        // SAFETY: the buffer has room for `n` elements on an edge that suits arrays' elements, and zeros are one; the
+        // task's part of the output is leased to us, and initialised as all of the arena is. All indices are in
+        // `range`, whose first element is on a line's edge if we stream, and so is every `n`-th after it.
+        unsafe {
+            maker.make(i, std::slice::from_raw_parts_mut(to, len));
+            if streams {
+                let mut at = 0;
+                while at < BUFFER_BYTES {
+                    stream_line(lines.add(at), output.add(i).cast::<u8>().add(at));
+                    at += LINE_BYTES;
+                }
+            }
+        }
+        i += len;
+    }
+    if stream {
+        store_fence();
+    }
+}
+
+/// Small enough for the first cache beside the inputs, large enough that a kernel's loop pays.
+const BUFFER_BYTES: usize = 4096;
+
+#[repr(align(64))]
+struct Buffer([u8; BUFFER_BYTES]);
+
+/// An element kernel: `kernel.apply_all(xs, out)`.
+pub(crate) struct Apply<K, T> {
+    kernel: K,
+    xs: *const T,
+}
+
+impl<K: ElementKernel<T>, T: Pod> Make for Apply<K, T> {
+    type Out = K::Out;
+
+    #[inline(always)]
+    unsafe fn new(call: &Invocation) -> Self {
+        // SAFETY: the parameters are a kernel.
+        Apply { kernel: unsafe { *call.params.cast() }, xs: call.inputs[0].cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn make(&self, first: usize, out: &mut [K::Out]) {
+        // SAFETY: the input holds as many elements as the output, and nobody writes it.
+        self.kernel.apply_all(unsafe { std::slice::from_raw_parts(self.xs.add(first), out.len()) }, out);
+    }
+}
+
+/// An index kernel: `kernel.fill(first, out)`.
+pub(crate) struct Generate<K, U>(K, PhantomData<U>);
+
+impl<K: IndexKernel<U>, U: Pod> Make for Generate<K, U> {
+    type Out = U;
+
+    #[inline(always)]
+    unsafe fn new(call: &Invocation) -> Self {
+        // SAFETY: the parameters are a kernel.
+        Generate(unsafe { *call.params.cast() }, PhantomData)
+    }
+
+    #[inline(always)]
+    unsafe fn make(&self, first: usize, out: &mut [U]) {
+        self.0.fill(first as u64, out);
+    }
+}
+
+/// An element kernel whose types are known at run time alone.
+pub(crate) struct ApplyStep;
+
+/// What an [`ApplyStep`] finds before the kernel's own bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(crate) struct ElementHead {
+    pub(crate) table: u64,
+    pub(crate) n_bytes: u32,
+    pub(crate) level: u32,
+}
+
+impl Kernel for ApplyStep {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        // SAFETY: by the contract of `Run` the job is an element step's.
+        unsafe { run_element_step(call, task) }
+    }
+}
+
+/// Not inlined: it dispatches on the level by itself, so one copy is enough.
+///
+/// # Safety
+/// As for [`Run`](super::kernel::Run), of a job whose parameters are an element step's.
+#[inline(never)]
+unsafe fn run_element_step(call: &Invocation, task: u32) -> Outcome {
+    // SAFETY: the parameters are a head on an edge of 64 bytes, then as many bytes as it says.
+    let (head, parameters) = unsafe {
+        let head = *call.params.cast::<ElementHead>();
+        (head, std::slice::from_raw_parts(call.params.add(size_of::<ElementHead>()), head.n_bytes as usize))
+    };
+    let table = Place(head.table).address().expect("the parent made the place");
+    // SAFETY: an `ElementTable` of this very executable, made for these parameters.
+    let step = unsafe { ElementStep::from_parts(&*(table as *const ElementTable), parameters) };
+    let step = step.expect("the parent made the step");
+    let level = Level::from_number(head.level).unwrap_or(Level::Baseline);
+    let range = call.elements(task);
+    // SAFETY: the verb has compared the step's types with those of its arrays; the input is written by nobody, the
+    // task's part of the output is leased to us.
+    unsafe {
+        let xs = call.inputs[0].add(range.start * step.input().bytes());
+        let out = call.output.add(range.start * step.output().bytes());
+        step.run_raw(xs, out, range.len(), level);
+    }
+    Outcome::Done
 }
 
 /// `from_fn`: `f([i, j, …])`, row by row.

@@ -97,6 +97,20 @@ impl ElementStep {
         out: &mut [O],
         level: Level,
     ) -> Result<(), KernelError> {
+        self.check::<I, O>()?;
+        if out.len() != xs.len() {
+            return Err(KernelError::Samples { what: "output", found: out.len(), wanted: xs.len() });
+        }
+        // SAFETY: both slices have as many elements, of the table's types, and a `&mut` overlaps with nothing.
+        unsafe { self.run_raw(xs.as_ptr().cast(), out.as_mut_ptr().cast(), xs.len(), level) };
+        Ok(())
+    }
+
+    /// Whether it makes elements of type `O` from elements of type `I`.
+    ///
+    /// # Errors
+    /// [`KernelError::ElementType`] if it does not.
+    pub fn check<I: Element, O: Element>(&self) -> Result<(), KernelError> {
         for (what, found, wanted) in
             [("source", I::TYPE, self.table.input), ("output", O::TYPE, self.table.output)]
         {
@@ -105,11 +119,6 @@ impl ElementStep {
                 return Err(KernelError::ElementType { kernel, what, found, wanted });
             }
         }
-        if out.len() != xs.len() {
-            return Err(KernelError::Samples { what: "output", found: out.len(), wanted: xs.len() });
-        }
-        // SAFETY: both slices have as many elements, of the table's types, and a `&mut` overlaps with nothing.
-        unsafe { self.run_raw(xs.as_ptr().cast(), out.as_mut_ptr().cast(), xs.len(), level) };
         Ok(())
     }
 
