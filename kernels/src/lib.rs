@@ -30,15 +30,15 @@
 //! | [`Identity`] | | exact | 1 |
 //! | [`Gray`] | `cv2.cvtColor` | exact | 1 |
 //! | [`Invert`], [`Threshold`] | NumPy, `cv2.threshold` | exact | 1 |
-//! | [`Gamma`], [`Levels`], [`Brightness`], [`Contrast`], [`Lut`] | `cv2.LUT` of a table made in `f64` | exact | 3 to 5 |
-//! | [`BoxBlur`] | `cv2.blur` | exact | 3 for a radius of 1, 10 for 5, 18 for 10 |
-//! | [`Gaussian`] | `scipy.ndimage.gaussian_filter` | 1 level, 90 % equal | 9 for a sigma of 1, 13 for 2 |
-//! | [`Median`] | `cv2.medianBlur` | exact | 2 for a radius of 1, 8 for 2, 300 for more |
-//! | [`Erode`], [`Dilate`] | `cv2.erode`, `cv2.dilate` | exact | 2 for a radius of 1, 8 for 7 |
-//! | [`Convolve`], [`Sharpen`] | `scipy.ndimage.correlate`, `cv2.filter2D` | exact for whole weights | 15 for 3 x 3 |
+//! | [`Gamma`], [`Levels`], [`Brightness`], [`Contrast`], [`Lut`] | `cv2.LUT` of a table made in `f64` | exact | 3 to 4 |
+//! | [`BoxBlur`] | `cv2.blur` | exact | 3 for a radius of 1, 12 for 5, 18 for 10 |
+//! | [`Gaussian`] | `scipy.ndimage.gaussian_filter` | 1 level, 90 % equal | 7 for a sigma of 1, 12 for 2 |
+//! | [`Median`] | `cv2.medianBlur` | exact | 1.5 for a radius of 1, 5 for 2, 300 for more |
+//! | [`Erode`], [`Dilate`] | `cv2.erode`, `cv2.dilate` | exact | 1.5 for a radius of 1, 7 for 7 |
+//! | [`Convolve`], [`Sharpen`] | `scipy.ndimage.correlate`, `cv2.filter2D` | exact for whole weights | 7 for 5 weights |
 //! | [`Unsharp`] | `cv2.addWeighted` with a Gaussian | 2 levels | 10 for a sigma of 1 |
-//! | [`Sobel`], [`Scharr`], [`Prewitt`] | `cv2.Sobel`, `cv2.Scharr`, `scipy.ndimage.prewitt` | exact | 5 |
-//! | [`Laplacian`] | `cv2.Laplacian` | exact | 2 |
+//! | [`Sobel`], [`Scharr`], [`Prewitt`] | `cv2.Sobel`, `cv2.Scharr`, `scipy.ndimage.prewitt` | exact | 4 |
+//! | [`Laplacian`] | `cv2.Laplacian` | exact | 1.5 |
 //!
 //! An opening is [`Erode`] and then [`Dilate`], a closing the other way round. What lies beyond the edge is a [`Border`],
 //! mirrored for all but [`Median`], [`Erode`] and [`Dilate`], which repeat the edge as their references do.

@@ -210,8 +210,8 @@ pub(super) fn validate_amount(kernel: &'static str, amount: f32) -> Result<(), K
     Err(refuse_parameter(kernel, "amount", amount, format!("from 0 to {AMOUNT_MAX}")))
 }
 
-/// Sums that are computed together: four registers of AVX2.
-const LANES: usize = 32;
+/// Sums that are computed together: 4 KiB, which stay in the first-level cache from weight to weight.
+const STRIP: usize = 1024;
 
 /// One weight and where its sample lies: rows and samples from the upper left one.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -223,8 +223,7 @@ struct Tap {
 }
 
 /// Each row of the window becomes `f32` once, in a ring of as many rows as the weights have; each row of the result is
-/// summed from the ring. Rows in the ring are long enough for whole lines of sums; what the last line has too much
-/// comes from old values and is not used.
+/// summed from the ring.
 #[inline(always)]
 fn weigh_tile<T: Sample>(
     weights: &[f32],
@@ -243,8 +242,7 @@ fn weigh_tile<T: Sample>(
     }
     let taps = &taps[..n_taps];
 
-    let side = src.halo() * src.channels();
-    let row_length = (dst.width() * dst.channels()).next_multiple_of(LANES) + 2 * side;
+    let row_length = (dst.width() + 2 * src.halo()) * src.channels();
     let ring = workspace.values::<f32>(n_rows * row_length);
     for y in 0..dst.height() + n_rows - 1 {
         for (value, sample) in ring[y % n_rows * row_length..][..row_length].iter_mut().zip(src.row(y)) {
@@ -267,20 +265,24 @@ fn weigh_row<T: Sample>(
     out: &mut [T],
 ) {
     let row_length = ring.len() / n_rows;
-    for x in (0..out.len()).step_by(LANES) {
-        let mut sums = [0.0; LANES];
-        for tap in taps {
-            let row = (top + tap.row as usize) % n_rows;
-            let values = &ring[row * row_length + tap.column as usize + x..][..LANES];
-            for lane in 0..LANES {
-                sums[lane] += tap.weight * values[lane];
-            }
+    let mut places = [(0, 0.0); N_WEIGHTS_MAX];
+    for (place, tap) in places.iter_mut().zip(taps) {
+        *place = ((top + tap.row as usize) % n_rows * row_length + tap.column as usize, tap.weight);
+    }
+    for (strip, out) in out.chunks_mut(STRIP).enumerate() {
+        let sums = &mut [0.0; STRIP][..out.len()];
+        for &(place, weight) in &places[..taps.len()] {
+            add_products(weight, &ring[place + strip * STRIP..], sums);
         }
-        let mut samples = [T::default(); LANES];
-        for lane in 0..LANES {
-            samples[lane] = T::from_f32(sums[lane] / divisor + offset);
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = T::from_f32(*sum / divisor + offset);
         }
-        let n = LANES.min(out.len() - x);
-        out[x..x + n].copy_from_slice(&samples[..n]);
+    }
+}
+
+#[inline(always)]
+fn add_products(weight: f32, values: &[f32], sums: &mut [f32]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += weight * value;
     }
 }

@@ -14,7 +14,7 @@ use crate::{Border, BorderCode, KernelError, Sample, Tile, TileKernel, Window, W
 /// window with NaN gives one of its samples.
 ///
 /// Cost: radius 1 and 2 by networks of minima and maxima, 30 and 198 operations a sample, whole registers at a time.
-/// Larger ones for `u8` by histograms of columns, the same for every radius (about 100 times as long as radius 1); for
+/// Larger ones for `u8` by histograms of columns, the same for every radius (about 200 times as long as radius 1); for
 /// `u16` and `f32` by partial sorting, `O(radius^2)`: minutes for a photograph at radius 30.
 ///
 /// # Errors
