@@ -98,6 +98,22 @@ impl Ordered for u8 {
     }
 }
 
+/// Where `wanted` is first: a block at a time on vectors, then element by element in the block that holds it.
+#[inline(always)]
+fn first_equal<T: PartialEq + Copy>(xs: &[T], wanted: T) -> Option<usize> {
+    const BLOCK: usize = 128;
+    for (block, xs) in xs.chunks(BLOCK).enumerate() {
+        let mut holds = false;
+        for &x in xs {
+            holds |= x == wanted;
+        }
+        if holds {
+            return xs.iter().position(|&x| x == wanted).map(|index| block * BLOCK + index);
+        }
+    }
+    None
+}
+
 macro_rules! search {
     ($kernel:ident, $extreme:literal, |$number:ident| $rank:expr, $($element:ty),*) => {
         $(impl Reduction<$element> for $kernel {
@@ -125,7 +141,7 @@ macro_rules! search {
                 let rank = $rank;
                 let mut here = Place { seen: xs.len() as u64, ..Place::NONE };
                 if acc.index == NOWHERE || rank < acc.rank {
-                    if let Some(index) = xs.iter().position(|&x| x == best) {
+                    if let Some(index) = first_equal(xs, best) {
                         here = Place { index: index as u64, rank, ..here };
                     }
                 }
