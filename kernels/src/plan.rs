@@ -162,11 +162,10 @@ impl Plan {
                 (Body::Fused(stages), [height, width], output, default)
             }
         };
-        let tile = match tile {
-            Some(found) if found.contains(&0) => return Err(KernelError::EmptyTile { found }),
-            Some(tile) => tile,
-            None => default,
-        };
+        let tile = tile.unwrap_or(default);
+        if tile.contains(&0) {
+            return Err(KernelError::EmptyTile { found: tile });
+        }
         let n_tiles = [height.div_ceil(tile[0]), width.div_ceil(tile[1])];
         let source = [shape[0], shape[1]];
         Ok(Plan { body, source, height, width, input, output, tile, n_tiles })

@@ -110,7 +110,7 @@ mod tests {
     fn filters_end_where_they_say_and_interpolating_ones_keep_pixels() {
         for (name, filter) in Filter::NAMED {
             assert_eq!(filter.weight(filter.radius() + 1e-9), 0.0, "{name}");
-            assert_eq!(filter.weight(-filter.radius()), 0.0, "{name}");
+            assert!(filter.weight(-filter.radius()).abs() < 1e-15, "{name}");
             if filter != Filter::Mitchell {
                 assert_eq!(filter.weight(0.0), 1.0, "{name}");
             }

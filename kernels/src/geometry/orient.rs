@@ -173,24 +173,71 @@ impl Orient {
     #[inline(always)]
     fn run_turned<T: Sample, const N: usize>(&self, src: &Window<'_, T>, at: Rect, dst: &mut Tile<'_, T>) {
         for y in (0..at.height).step_by(BLOCK) {
-            let height = BLOCK.min(at.height - y);
             for x in (0..at.width).step_by(BLOCK) {
-                let width = BLOCK.min(at.width - x);
-                let mut rows: [&[[T; N]]; BLOCK] = [&[]; BLOCK];
-                let first = Orient::place(self.flip_columns, at.y + y, src.width());
-                let first = if self.flip_columns == 0 { first } else { first + 1 - height };
-                for (column, row) in rows[..width].iter_mut().enumerate() {
-                    let from = src.row(Orient::place(self.flip_rows, at.x + x + column, src.height()));
-                    *row = from[first * N..][..height * N].as_chunks::<N>().0;
-                }
-                for line in 0..height {
-                    let (to, _) = dst.row_mut(y + line)[x * N..][..width * N].as_chunks_mut::<N>();
-                    let line = Orient::place(self.flip_columns, line, height);
-                    for (pixel, row) in to.iter_mut().zip(&rows) {
-                        *pixel = row[line];
-                    }
+                let (height, width) = (BLOCK.min(at.height - y), BLOCK.min(at.width - x));
+                let block = Rect { y, x, height, width };
+                if [height, width] == [BLOCK; 2] {
+                    self.turn_whole_block::<T, N>(src, at, block, dst);
+                } else {
+                    self.turn_part_of_block::<T, N>(src, at, block, dst);
                 }
             }
         }
+    }
+
+    /// Lengths that the compiler knows need no checks.
+    #[inline(always)]
+    fn turn_whole_block<T: Sample, const N: usize>(
+        &self,
+        src: &Window<'_, T>,
+        at: Rect,
+        block: Rect,
+        dst: &mut Tile<'_, T>,
+    ) {
+        let blank = [[T::default(); N]; BLOCK];
+        let mut rows = [&blank; BLOCK];
+        for (column, row) in rows.iter_mut().enumerate() {
+            *row = self.source::<T, N>(src, at, block, column).try_into().expect("a whole block is wide");
+        }
+        for line in 0..BLOCK {
+            let (to, _) = dst.row_mut(block.y + line)[block.x * N..].as_chunks_mut::<N>();
+            let to = to.first_chunk_mut::<BLOCK>().expect("a whole block is wide");
+            let line = Orient::place(self.flip_columns, line, BLOCK) % BLOCK;
+            for (pixel, row) in to.iter_mut().zip(&rows) {
+                *pixel = row[line];
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn turn_part_of_block<T: Sample, const N: usize>(
+        &self,
+        src: &Window<'_, T>,
+        at: Rect,
+        block: Rect,
+        dst: &mut Tile<'_, T>,
+    ) {
+        for column in 0..block.width {
+            let from = self.source::<T, N>(src, at, block, column);
+            for line in 0..block.height {
+                let (to, _) = dst.row_mut(block.y + line)[block.x * N..].as_chunks_mut::<N>();
+                to[column] = from[Orient::place(self.flip_columns, line, block.height)];
+            }
+        }
+    }
+
+    /// The pixels of the source that become one column of a block of the tile `at`.
+    #[inline(always)]
+    fn source<'s, T: Sample, const N: usize>(
+        &self,
+        src: &Window<'s, T>,
+        at: Rect,
+        block: Rect,
+        column: usize,
+    ) -> &'s [[T; N]] {
+        let row = src.row(Orient::place(self.flip_rows, at.x + block.x + column, src.height()));
+        let first = Orient::place(self.flip_columns, at.y + block.y, src.width());
+        let first = if self.flip_columns == 0 { first } else { first + 1 - block.height };
+        row[first * N..][..block.height * N].as_chunks::<N>().0
     }
 }

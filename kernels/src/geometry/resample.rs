@@ -28,7 +28,7 @@ pub trait Resample: Sample {
     /// Sums along rows of `N` channels.
     fn across<const N: usize>(job: Across<'_, Self>);
 
-    /// Sums down a column: one sample of every row for each of `to`, which has whole blocks of [`LANES`].
+    /// Sums down a column: one sample of every row for each of `to`, which has whole blocks of 32.
     fn down(job: Down<'_, Self>, to: &mut [Self::Middle]);
 
     /// Converts a row of the result, and divides colour by alpha.

@@ -24,7 +24,8 @@ const SIDE_MAX: f64 = (1u32 << 30) as f64;
 /// A result of the source's own size is the source.
 ///
 /// Rows first, then columns, `O(radius)` a pixel each, with a rounded image in between for `u8`. `u8`: 16-bit weights
-/// and 32-bit sums; within 1 of Pillow's `resize` and equal in more than 88 % of all samples. `u16` and `f32`: sums in
+/// and 32-bit sums; within 1 of Pillow's `resize` and equal in more than 99 % of all samples; with alpha, the products of
+/// colour and alpha are near Pillow's (within 3; a quotient by a small alpha is coarse). `u16` and `f32`: sums in
 /// `f32`; within 1e-5 of Pillow's in mode `F` for samples in `0.0..=1.0`, `u16` within 1. `Nearest` is Pillow's
 /// `NEAREST` to the bit. Mitchell, which Pillow lacks, is held against the same formulas in NumPy. Checked by
 /// `kernels/tests/geometry.rs`. What the samples mean (linear light or gamma-coded) is not looked at.

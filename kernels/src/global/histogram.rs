@@ -83,7 +83,7 @@ impl<T: Binned> GatherKernel<T> for Histogram {
         if !(1..=max).contains(&channels) {
             return Err(KernelError::Channels { kernel: "histogram", found: channels, wanted });
         }
-        Ok([(height * width).div_ceil(BAND), T::BINS, 1])
+        Ok([height.saturating_mul(width).div_ceil(BAND), T::BINS, 1])
     }
 
     fn tile(&self, _: [usize; 3]) -> [usize; 2] {
