@@ -185,7 +185,7 @@ fn a_verbose_run_says_its_plan_on_stderr() {
     let ended = start(shmpool().args(args)).wait();
     assert_eq!(ended.code, 0);
     assert!(
-        ended.stderr.contains("gaussian (halo 4, border reflect101): 1 tiles of up to 40 x 30"),
+        ended.stderr.contains("gaussian (halo 4, border reflect101): 1 tile of up to 40 x 30"),
         "{ended:?}"
     );
 }
