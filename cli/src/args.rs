@@ -22,6 +22,11 @@ Exit codes:
   7  the run took longer than --timeout allows
 Of many pictures it is the code of the first that failed.";
 
+/// The parser sees images and steps as one list.
+const IMAGE_USAGE: &str = "\
+shmpool image [OPTIONS] <IMAGE>... -o <OUT> [STEP]...
+       shmpool image [OPTIONS] <IMAGE>... -o <OUT> -- <STEP>...";
+
 /// Image and numeric kernels over shared memory, in worker processes that copy nothing and may crash.
 #[derive(Debug, Parser)]
 #[command(name = "shmpool", version, arg_required_else_help = true, after_long_help = EXIT_CODES)]
@@ -49,7 +54,7 @@ pub(crate) enum Command {
 /// One picture is cut into tiles that the workers share. Of several (`shmpool image photos/*.jpg -o out/{stem}.png gray`) each is one worker's task from file
 /// to file: one that cannot be read, or crashes its decoder, costs a line on stderr and the exit code, and the others are written.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = EXIT_CODES, override_usage = IMAGE_USAGE)]
 pub(crate) struct ImageArgs {
     /// Images to read, then kernels in the order they run
     ///

@@ -176,7 +176,7 @@ impl std::fmt::Display for FilePlan {
         let FilePlan { input, output, width, height, channels, sample, .. } = self;
         let FilePlan { output_width, output_height, output_channels, .. } = self;
         writeln!(f, "{input} -> {output}")?;
-        writeln!(f, "  input   {width} x {height}, {channels} channels of {sample}")?;
+        writeln!(f, "  input   {width} x {height} x {channels}, {sample}")?;
         for (index, pass) in self.passes.iter().enumerate() {
             write!(f, "  pass {}  ", index + 1)?;
             for (i, StepPlan { kernel, halo, border }) in pass.steps.iter().enumerate() {
@@ -186,9 +186,10 @@ impl std::fmt::Display for FilePlan {
                     _ => write!(f, "{comma}{kernel} (halo {halo}, border {border})")?,
                 }
             }
-            writeln!(f, ": {} tiles of up to {} x {}", pass.n_tiles, pass.tile_width, pass.tile_height)?;
+            let tiles = if pass.n_tiles == 1 { "tile" } else { "tiles" };
+            writeln!(f, ": {} {tiles} of up to {} x {}", pass.n_tiles, pass.tile_width, pass.tile_height)?;
         }
-        writeln!(f, "  output  {output_width} x {output_height}, {output_channels} channels of {sample}")?;
+        writeln!(f, "  output  {output_width} x {output_height} x {output_channels}, {sample}")?;
         writeln!(f, "  memory  {}", mib(self.memory_bytes))
     }
 }

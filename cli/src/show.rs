@@ -71,8 +71,22 @@ impl Show {
     /// A phase of `n` files.
     pub(crate) fn files(&self, doing: &'static str, n: u64) {
         self.bar.disable_steady_tick();
-        let line = "{msg} [{wide_bar}] {percent:>3} %  {pos}/{len} files  {per_sec:.1} {eta:>4} left";
-        self.bar.set_style(style(line).progress_chars("=> "));
+        let pace = |state: &ProgressState, out: &mut dyn Write| {
+            // Nothing is known before the first file is done. A failure to write it is the terminal's affair.
+            let _ = match state.pos() {
+                0 => Ok(()),
+                _ => {
+                    write!(
+                        out,
+                        "  {:.1}/s {:>4} left",
+                        state.per_sec(),
+                        format!("{:#}", HumanDuration(state.eta()))
+                    )
+                }
+            };
+        };
+        let line = "{msg} [{wide_bar}] {percent:>3} %  {pos}/{len} files{pace}";
+        self.bar.set_style(style(line).with_key("pace", pace).progress_chars("=> "));
         self.bar.set_length(n);
         self.bar.set_position(0);
         self.bar.reset_eta();

@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{Folder, encoded, picture, run, shmpool, start};
 use image::ImageFormat;
 use serde_json::Value;
-use shmpool::kernels::STOCK;
+use shmpool::kernels::{Chain, STOCK, parse_chain};
 
 fn json(text: &str) -> Value {
     assert_eq!(text.lines().count(), 1, "one object on one line: {text}");
@@ -101,7 +101,7 @@ fn one_kernel_is_shown_by_any_of_its_names() {
             let example = shown["example"].as_str().unwrap();
             let word = example.strip_prefix("shmpool image photo.jpg -o out.png ").unwrap();
             assert!(text.contains(example), "{text}");
-            shmpool::kernels::parse_chain(&[word]).unwrap();
+            let _: Chain<u8, u8> = parse_chain(&[word]).unwrap();
         }
     }
     let ended = run(["kernels", "show", "blr"]);
@@ -185,7 +185,7 @@ fn a_verbose_run_says_its_plan_on_stderr() {
     let ended = start(shmpool().args(args)).wait();
     assert_eq!(ended.code, 0);
     assert!(
-        ended.stderr.contains("gaussian (halo 4, border reflect101): 1 tiles of up to 40 x 30"),
+        ended.stderr.contains("gaussian (halo 4, border reflect101): 1 tile of up to 40 x 30"),
         "{ended:?}"
     );
 }
