@@ -694,10 +694,15 @@ mod tests {
     use super::*;
     use crate::{Erode, Gaussian};
 
+    fn stages_of(plan: &Plan) -> &[Stage] {
+        let Body::Fused(stages) = &plan.body else { panic!("a plan of tile kernels") };
+        stages
+    }
+
     /// How often the parts of all tiles cover each pixel.
     fn covered(plan: &Plan) -> Vec<u32> {
         let mut covered = vec![0; plan.height * plan.width];
-        for part in (0..plan.n_tiles()).flat_map(|index| plan.parts(plan.tile(index))) {
+        for part in (0..plan.n_tiles()).flat_map(|index| plan.parts(stages_of(plan), plan.tile(index))) {
             for y in part.y..part.y + part.height {
                 for x in part.x..part.x + part.width {
                     covered[y * plan.width + x] += 1;
@@ -724,7 +729,7 @@ mod tests {
     fn only_one_step_with_a_small_halo_is_cut_into_parts() {
         let n_parts = |steps: &[Step]| {
             let plan = Plan::new(steps, [20, 30, 1], None).unwrap();
-            plan.parts(plan.tile(0)).iter().filter(|part| part.height > 0).count()
+            plan.parts(stages_of(&plan), plan.tile(0)).iter().filter(|part| part.height > 0).count()
         };
         let erode = Step::of::<u8, _>(Erode::new(1));
         assert_eq!(n_parts(&[erode]), 5);

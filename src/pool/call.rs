@@ -316,7 +316,7 @@ impl<'a> Call<'a> {
         let from = std::mem::replace(shape.last_mut().expect("a shape has dimensions"), width);
         let input = self.input("xs", xs)?;
         let mut out = self.pool.arena.for_output(Shape::try_from(&shape[..])?)?;
-        let n_rows = if width == 0 { 0 } else { out.len() / width };
+        let n_rows = out.len().checked_div(width).unwrap_or(0);
         let job = JobShape {
             n_elements: n_rows as u64,
             grain: self.grain_for(n_rows as u64, width.max(from).saturating_mul(size_of::<U>()))?,
