@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
-use shmpool::kernels::{Chain, KernelError, Plan, SampleType, parse_chain, passes};
+use shmpool::kernels::{Chain, KernelError, Plan, SampleType, parse_chain, passes, resolved};
 use shmpool::{Array, Pool};
 
 use crate::args::ImageArgs;
@@ -147,7 +147,11 @@ fn one_as<T: Depth>(
 fn n_tiles<T: Depth>(chain: &Chain<T, T>, mut shape: [usize; 3]) -> Result<u64, KernelError> {
     let mut n_tiles = 0;
     for steps in passes(chain.steps()) {
-        let plan = Plan::new(steps, shape, None)?;
+        if let Some(measurement) = steps[0].measurement() {
+            n_tiles += Plan::new(&[measurement], shape, None)?.n_tiles();
+        }
+        // Whatever will be measured, the geometry is the same.
+        let plan = Plan::new(&resolved(steps, &[]), shape, None)?;
         n_tiles += plan.n_tiles();
         shape = plan.output_shape();
     }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use shmpool::kernels::{Border, Chain, KernelError, Level, Plan, SampleType, Step, parse_chain, passes};
+use shmpool::kernels::{
+    Border, Chain, KernelError, Level, Plan, SampleType, Step, parse_chain, passes, resolved,
+};
 
 use crate::args::ImageArgs;
 use crate::decode::Undecoded;
@@ -127,7 +129,8 @@ fn of_one_as<T: Depth>(
 fn passes_of<T: Depth>(chain: &Chain<T, T>, mut shape: [usize; 3]) -> Result<Vec<Pass>, KernelError> {
     let mut found = Vec::new();
     for steps in passes(chain.steps()) {
-        let plan = Plan::new(steps, shape, None)?;
+        // Whatever will be measured, the geometry is the same.
+        let plan = Plan::new(&resolved(steps, &[]), shape, None)?;
         shape = plan.output_shape();
         let ([output_height, output_width, output_channels], [tile_height, tile_width]) =
             (shape, plan.tile_size());

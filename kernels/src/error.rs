@@ -108,6 +108,16 @@ pub enum KernelError {
         /// What the step reads.
         wanted: SampleType,
     },
+    /// The kernel is not for images of such samples.
+    #[error("{kernel}: found {found} samples, wanted {wanted}")]
+    Sample {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// Samples of the image.
+        found: SampleType,
+        /// What it takes, in words.
+        wanted: &'static str,
+    },
     /// The parameters of a step do not have the kernel's size.
     #[error("{kernel}: found {found} parameter bytes, wanted {wanted}")]
     ParameterBytes {

@@ -114,7 +114,7 @@ pub use border::{Border, BorderCode};
 pub use chain::{ByGather, ByMeasure, ByTile, Chain, Link};
 pub use error::KernelError;
 pub use geometry::{Crop, Filter, FilterCode, Orient, Pad, Resample, Resize};
-pub use global::{Binary, Binned, Equalize, Histogram as ImageHistogram, Otsu, Table};
+pub use global::{Binary, Binned, Equalize, ImageHistogram, Otsu, Table};
 pub use image::{
     AMOUNT_MAX, Averaged, Blur, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode, FACTOR_MAX,
     GAMMA_MAX, Gamma, Gaussian, Gradient, Gray, Identity, Invert, Laplacian, Levels, Luma, Lut, Median,

@@ -7,7 +7,7 @@ mod table;
 
 pub use table::STOCK;
 
-use crate::{Border, Chain, KernelError, Sample, SampleType, Step, TileKernel};
+use crate::{Border, Chain, Filter, GatherKernel, KernelError, Sample, SampleType, Step, TileKernel};
 
 /// A stock image kernel as the command line sees it.
 pub struct Stock {
@@ -71,6 +71,8 @@ pub enum Values {
         /// How many, in words.
         how_many: &'static str,
     },
+    /// The name of a [`Filter`].
+    Filter,
     /// The name of a [`Border`], or a level from 0 to 255 that every sample beyond the edge then has.
     Border,
 }
@@ -85,6 +87,7 @@ impl Values {
             Values::Whole { from, to } => format!("a whole number from {from} to {to}"),
             Values::Level { from, to } => format!("a level from {from} to {to} (255 is white)"),
             Values::Numbers { how_many } => format!("{how_many} with / between them"),
+            Values::Filter => Filter::NAMED.map(|(name, _)| name).join(", "),
             Values::Border => {
                 let names = Border::NAMED.map(|(name, _)| name).join(", ");
                 format!("{names} or a number from 0 to 255")
@@ -135,6 +138,17 @@ impl<K> ForEverySample for K where
 {
 }
 
+/// A gather kernel for all three sample types.
+trait GatherForEverySample:
+    GatherKernel<u8, Out = u8> + GatherKernel<u16, Out = u16> + GatherKernel<f32, Out = f32>
+{
+}
+
+impl<K> GatherForEverySample for K where
+    K: GatherKernel<u8, Out = u8> + GatherKernel<u16, Out = u16> + GatherKernel<f32, Out = f32>
+{
+}
+
 /// The arguments of one word: names that the kernel has, each at most once, values not looked at yet.
 struct Arguments<'w> {
     word: &'w str,
@@ -151,6 +165,26 @@ impl Arguments<'_> {
             SampleType::U16 => Step::of::<u16, K>(kernel),
             SampleType::F32 => Step::of::<f32, K>(kernel),
         }
+    }
+
+    /// As [`step`](Arguments::step), for kernels that change the geometry.
+    fn gather<K: GatherForEverySample>(&self, kernel: K) -> Step {
+        match self.sample {
+            SampleType::U8 => Step::gather::<u8, K>(kernel),
+            SampleType::U16 => Step::gather::<u16, K>(kernel),
+            SampleType::F32 => Step::gather::<f32, K>(kernel),
+        }
+    }
+
+    /// For a kernel that is not for the samples of the image.
+    fn no_such_sample(&self, wanted: &'static str) -> KernelError {
+        KernelError::Sample { kernel: self.stock.name, found: self.sample, wanted }
+    }
+
+    fn filter(&self) -> Result<Filter, KernelError> {
+        let (parameter, found) = self.value("filter");
+        let named = Filter::NAMED.into_iter().find(|(name, _)| *name == found);
+        named.map(|(_, filter)| filter).ok_or_else(|| self.refused(parameter, found))
     }
 
     fn number(&self, name: &'static str) -> Result<f32, KernelError> {

@@ -5,7 +5,8 @@ mod common;
 use common::cases::{References, input};
 use common::noise;
 use shmpool_kernels::{
-    Chain, Equalize, Gaussian, Gray, Histogram, KernelError, Level, Orient, Otsu, Plan, Sobel, Step, passes,
+    Chain, Equalize, Gaussian, Gray, ImageHistogram, KernelError, Level, Orient, Otsu, Plan, Sobel, Step,
+    passes,
 };
 
 static GLOBAL: References = References {
@@ -66,7 +67,7 @@ fn a_histogram_of_many_bands_counts_every_colour_once() {
     let (height, width) = (1031, 1100); // more than the 2^20 pixels of one band, ending inside of a row
     for channels in [1, 2, 3, 4] {
         let src: Vec<u8> = noise(height * width * channels);
-        let chain = Chain::<u8, f32>::of(Histogram::default());
+        let chain = Chain::<u8, f32>::of(ImageHistogram::default());
         let shape = [height, width, channels];
         assert_eq!(chain.output_shape(shape).unwrap(), [2, 256, 1]);
         let mut wanted = [0u64; 256];

@@ -9,12 +9,12 @@ const PAD_MAX: u32 = 1 << 24;
 /// Cuts a rectangle out of an image.
 ///
 /// * source: 1 to 4 channels of any sample type
-/// * result: `height` x `width` pixels, the first one from row `y`, column `x`
+/// * result: `height` x `width` pixels, the first one from row `y`, column `x`; a side of 0 reaches to the edge
 ///
 /// Exact: NumPy's `image[y : y + height, x : x + width]`. One copy.
 ///
 /// # Errors
-/// [`KernelError::Outside`] if the rectangle is not a part of the image, [`KernelError::Parameter`] if a side is 0.
+/// [`KernelError::Outside`] if the rectangle is not a part of the image, or has no pixel.
 ///
 /// ```
 /// use shmpool_kernels::{Chain, Crop};
@@ -30,9 +30,9 @@ pub struct Crop {
     pub x: u32,
     /// First row.
     pub y: u32,
-    /// Columns, at least 1.
+    /// Columns; 0: all from `x` on.
     pub width: u32,
-    /// Rows, at least 1.
+    /// Rows; 0: all from `y` on.
     pub height: u32,
 }
 
@@ -44,20 +44,13 @@ impl<T: Sample> GatherKernel<T> for Crop {
         "crop"
     }
 
-    fn validate(&self) -> Result<(), KernelError> {
-        for (parameter, found) in [("width", self.width), ("height", self.height)] {
-            if found == 0 {
-                let (found, wanted) = (found.to_string(), "at least 1".to_owned());
-                return Err(KernelError::Parameter { kernel: "crop", parameter, found, wanted });
-            }
-        }
-        Ok(())
-    }
-
     fn output_shape(&self, [height, width, channels]: [usize; 3]) -> Result<[usize; 3], KernelError> {
         check_channels("crop", channels)?;
         let [x, y, columns, rows] = [self.x, self.y, self.width, self.height].map(|n| n as usize);
-        if x.saturating_add(columns) > width || y.saturating_add(rows) > height {
+        let columns = if columns == 0 { width.saturating_sub(x) } else { columns };
+        let rows = if rows == 0 { height.saturating_sub(y) } else { rows };
+        let is_inside = x.saturating_add(columns) <= width && y.saturating_add(rows) <= height;
+        if !is_inside || columns == 0 || rows == 0 {
             let found = Rect { y, x, height: rows, width: columns };
             return Err(KernelError::Outside { kernel: "crop", found, wanted: [height, width] });
         }

@@ -1,6 +1,6 @@
 use bytemuck::{Pod, Zeroable};
 
-use super::{Binned, Histogram, carry_alpha};
+use super::{Binned, ImageHistogram, carry_alpha};
 use crate::{GlobalKernel, Tile, TileKernel, Window, Workspace};
 
 /// Spreads the values of an image so that each part of the range from 0 to 255 is about as frequent.
@@ -22,21 +22,21 @@ use crate::{GlobalKernel, Tile, TileKernel, Window, Workspace};
 pub struct Equalize;
 
 impl GlobalKernel<u8> for Equalize {
-    type Measurement = Histogram;
+    type Measurement = ImageHistogram;
     type Resolved = Table;
 
     fn name(&self) -> &'static str {
         "equalize"
     }
 
-    fn measurement(&self) -> Histogram {
-        Histogram::default()
+    fn measurement(&self) -> ImageHistogram {
+        ImageHistogram::default()
     }
 
     /// The first value that comes up becomes 0, and each one after it the share of all other samples up to there, in
     /// `f32` as in OpenCV. An image of one value stays as it is.
     fn resolved(&self, measured: &[f32]) -> Table {
-        let counts = Histogram::sum::<u8>(measured);
+        let counts = ImageHistogram::sum::<u8>(measured);
         let total: u64 = counts.iter().sum();
         let first = counts.iter().position(|&count| count > 0).unwrap_or(0);
         let mut table = [0; 256];

@@ -14,18 +14,18 @@ const BAND: usize = 1 << 20;
 /// One read a sample. Checked by `kernels/tests/global.rs`.
 ///
 /// # Errors
-/// [`KernelError::Channels`] for more than four channels, and for more than two after [`Histogram::of_gray`].
+/// [`KernelError::Channels`] for more than four channels, and for more than two after [`ImageHistogram::of_gray`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
-pub struct Histogram {
+pub struct ImageHistogram {
     only_gray: u32,
 }
 
-impl Histogram {
+impl ImageHistogram {
     /// The histogram that refuses colour.
     #[must_use]
     pub fn of_gray() -> Self {
-        Histogram { only_gray: 1 }
+        ImageHistogram { only_gray: 1 }
     }
 
     /// The counts of the whole image, from those of its bands.
@@ -40,7 +40,7 @@ impl Histogram {
     }
 }
 
-/// A sample type with few enough values to count each: `u8` and `u16`. Part of [`Histogram`]'s signature.
+/// A sample type with few enough values to count each: `u8` and `u16`. Part of [`ImageHistogram`]'s signature.
 pub trait Binned: Sample {
     /// Values that there are.
     const BINS: usize;
@@ -70,7 +70,7 @@ impl Binned for u16 {
     }
 }
 
-impl<T: Binned> GatherKernel<T> for Histogram {
+impl<T: Binned> GatherKernel<T> for ImageHistogram {
     type Out = f32;
     type Table = ();
 

@@ -5,7 +5,7 @@ mod histogram;
 mod otsu;
 
 pub use equalize::{Equalize, Table};
-pub use histogram::{Binned, Histogram};
+pub use histogram::{Binned, ImageHistogram};
 pub use otsu::{Binary, Otsu};
 
 use crate::{Sample, Tile, Window, has_alpha};

@@ -1,6 +1,6 @@
 use bytemuck::{Pod, Zeroable};
 
-use super::{Binned, Histogram, carry_alpha};
+use super::{Binned, ImageHistogram, carry_alpha};
 use crate::{GlobalKernel, Tile, TileKernel, Window, Workspace};
 
 /// Makes an image black and white, at the threshold that parts its histogram best.
@@ -67,19 +67,19 @@ impl Otsu {
 }
 
 impl<T: Binned> GlobalKernel<T> for Otsu {
-    type Measurement = Histogram;
+    type Measurement = ImageHistogram;
     type Resolved = Binary;
 
     fn name(&self) -> &'static str {
         "otsu"
     }
 
-    fn measurement(&self) -> Histogram {
-        Histogram::of_gray()
+    fn measurement(&self) -> ImageHistogram {
+        ImageHistogram::of_gray()
     }
 
     fn resolved(&self, measured: &[f32]) -> Binary {
-        Binary { threshold: Otsu::threshold(&Histogram::sum::<T>(measured)) as u32 }
+        Binary { threshold: Otsu::threshold(&ImageHistogram::sum::<T>(measured)) as u32 }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::{Parameter, Stock, Values};
 use crate::{
-    AMOUNT_MAX, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode, FACTOR_MAX, GAMMA_MAX, Gamma,
-    Gaussian, Gray, Identity, Invert, Laplacian, Levels, Lut, Median, Prewitt, RADIUS_MAX, SIGMA_MAX, Scharr,
-    Sharpen, Sobel, Threshold, Unsharp,
+    AMOUNT_MAX, BoxBlur, Brightness, Contrast, Convolve, Crop, Dilate, Equalize, Erode, FACTOR_MAX,
+    GAMMA_MAX, Gamma, Gaussian, Gray, Identity, Invert, Laplacian, Levels, Lut, Median, Orient, Otsu, Pad,
+    Prewitt, RADIUS_MAX, Resize, SIGMA_MAX, SampleType, Scharr, Sharpen, Sobel, Step, Threshold, Unsharp,
 };
 
 pub(super) const BORDER: Parameter = Parameter {
@@ -38,8 +38,13 @@ const AMOUNT: Parameter = Parameter {
     default: "1",
 };
 
+/// A number of pixels, 0 unless said.
+const fn pixels(name: &'static str, summary: &'static str) -> Parameter {
+    Parameter { name, summary, values: Values::Whole { from: 0, to: 1 << 24 }, default: "0" }
+}
+
 /// Every stock image kernel.
-pub static STOCK: [Stock; 23] = [
+pub static STOCK: [Stock; 34] = [
     Stock {
         name: "gray",
         aliases: &["grey", "grayscale"],
@@ -317,5 +322,130 @@ pub static STOCK: [Stock; 23] = [
         summary: "the image as it is",
         parameters: &[],
         build: |arguments| Ok(vec![arguments.step(Identity)]),
+    },
+    Stock {
+        name: "flip-horizontal",
+        aliases: &["mirror"],
+        summary: "left becomes right",
+        parameters: &[],
+        build: |arguments| Ok(vec![arguments.gather(Orient::flip_horizontal())]),
+    },
+    Stock {
+        name: "flip-vertical",
+        aliases: &[],
+        summary: "top becomes bottom",
+        parameters: &[],
+        build: |arguments| Ok(vec![arguments.gather(Orient::flip_vertical())]),
+    },
+    Stock {
+        name: "rotate90",
+        aliases: &[],
+        summary: "a quarter turn clockwise",
+        parameters: &[],
+        build: |arguments| Ok(vec![arguments.gather(Orient::rotate90())]),
+    },
+    Stock {
+        name: "rotate180",
+        aliases: &[],
+        summary: "half a turn",
+        parameters: &[],
+        build: |arguments| Ok(vec![arguments.gather(Orient::rotate180())]),
+    },
+    Stock {
+        name: "rotate270",
+        aliases: &[],
+        summary: "a quarter turn counterclockwise",
+        parameters: &[],
+        build: |arguments| Ok(vec![arguments.gather(Orient::rotate270())]),
+    },
+    Stock {
+        name: "transpose",
+        aliases: &[],
+        summary: "rows become columns",
+        parameters: &[],
+        build: |arguments| Ok(vec![arguments.gather(Orient::transpose())]),
+    },
+    Stock {
+        name: "crop",
+        aliases: &["extract"],
+        summary: "a rectangle of the image",
+        parameters: &[
+            pixels("x", "first column"),
+            pixels("y", "first row"),
+            pixels("width", "columns; 0: up to the edge"),
+            pixels("height", "rows; 0: up to the edge"),
+        ],
+        build: |arguments| {
+            let (x, y) = (arguments.whole("x")?, arguments.whole("y")?);
+            let (width, height) = (arguments.whole("width")?, arguments.whole("height")?);
+            Ok(vec![arguments.gather(Crop { x, y, width, height })])
+        },
+    },
+    Stock {
+        name: "pad",
+        aliases: &["extend"],
+        summary: "more pixels around the image",
+        parameters: &[
+            pixels("left", "columns before the first"),
+            pixels("top", "rows above the first"),
+            pixels("right", "columns behind the last"),
+            pixels("bottom", "rows below the last"),
+            BORDER,
+        ],
+        build: |arguments| {
+            let (left, top) = (arguments.whole("left")?, arguments.whole("top")?);
+            let (right, bottom) = (arguments.whole("right")?, arguments.whole("bottom")?);
+            let border = arguments.border()?.into();
+            Ok(vec![arguments.gather(Pad { left, top, right, bottom, border })])
+        },
+    },
+    Stock {
+        name: "resize",
+        aliases: &["scale"],
+        summary: "another size, without aliasing; alpha weighs the colours",
+        parameters: &[
+            pixels("width", "columns; 0: as the height, or scale, says"),
+            pixels("height", "rows; 0: as the width, or scale, says"),
+            Parameter {
+                name: "scale",
+                summary: "factor for both sides where neither is given",
+                values: Values::Number { above: 0.0, up_to: 1024.0 },
+                default: "1",
+            },
+            Parameter {
+                name: "filter",
+                summary: "what weighs the pixels",
+                values: Values::Filter,
+                default: "lanczos3",
+            },
+        ],
+        build: |arguments| {
+            let (width, height) = (arguments.whole("width")?, arguments.whole("height")?);
+            let scale = arguments.number("scale")?;
+            let resize =
+                if width == 0 && height == 0 { Resize::by(scale) } else { Resize::to(width, height) };
+            Ok(vec![arguments.gather(resize.filter(arguments.filter()?))])
+        },
+    },
+    Stock {
+        name: "otsu",
+        aliases: &[],
+        summary: "black and white, at the level that parts the histogram best; 8 or 16 bits",
+        parameters: &[],
+        build: |arguments| match arguments.sample {
+            SampleType::U8 => Ok(vec![Step::global::<u8, _>(Otsu)]),
+            SampleType::U16 => Ok(vec![Step::global::<u16, _>(Otsu)]),
+            SampleType::F32 => Err(arguments.no_such_sample("u8 or u16")),
+        },
+    },
+    Stock {
+        name: "equalize",
+        aliases: &["equalise"],
+        summary: "spreads the levels evenly over the whole range; 8 bits",
+        parameters: &[],
+        build: |arguments| match arguments.sample {
+            SampleType::U8 => Ok(vec![Step::global::<u8, _>(Equalize)]),
+            SampleType::U16 | SampleType::F32 => Err(arguments.no_such_sample("u8")),
+        },
     },
 ];
