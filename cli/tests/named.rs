@@ -30,7 +30,7 @@ fn what_nobody_uses_is_listed_and_removed_and_nothing_else() {
     assert!(line.ends_with(&std::process::id().to_string()), "{table}");
 
     let would = run(["gc", &prefix, "--dry-run", "--json"]);
-    assert_eq!(names(&would.stdout), [left.clone()]);
+    assert_eq!(names(&would.stdout), std::slice::from_ref(&left));
     let removed = run(["gc", &prefix, "--json"]);
     assert_eq!((removed.code, names(&removed.stdout)), (0, vec![left]));
     assert_eq!(names(&run(["ls", "--json"]).stdout), [used]);

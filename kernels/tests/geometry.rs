@@ -252,7 +252,9 @@ fn what_makes_no_sense_is_refused() {
     assert!(
         refusal(crop(u32::MAX, u32::MAX, u32::MAX, 1), [9, 3, 1]).starts_with("crop: found 1 x 4294967295")
     );
-    assert_eq!(refusal(crop(1, 0, 0, 4), [9, 3, 1]), "crop: parameter width: found 0, wanted at least 1");
+    assert_eq!(crop(1, 2, 0, 0).output_shape([9, 3, 1]).unwrap(), [7, 2, 1]);
+    let nothing = "crop: found 4 x 0 pixels at row 0, column 3, wanted a part of 9 x 3 pixels";
+    assert_eq!(refusal(crop(3, 0, 0, 4), [9, 3, 1]), nothing);
     assert_eq!(refusal(crop(0, 0, 1, 1), [9, 3, 5]), "crop: found 5 channels, wanted 1 to 4");
     let nothing = "found an image of 0 x 3 pixels, wanted at least 1 x 1";
     assert_eq!(refusal(Chain::of(Resize::to(5, 5)), [0, 3, 1]), format!("resize: {nothing}"));

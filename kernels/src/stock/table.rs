@@ -430,11 +430,11 @@ pub static STOCK: [Stock; 34] = [
     Stock {
         name: "otsu",
         aliases: &[],
-        summary: "black and white, at the level that parts the histogram best; 8 or 16 bits",
+        summary: "gray, then black and white at the level that parts its histogram best; 8 or 16 bits",
         parameters: &[],
         build: |arguments| match arguments.sample {
-            SampleType::U8 => Ok(vec![Step::global::<u8, _>(Otsu)]),
-            SampleType::U16 => Ok(vec![Step::global::<u16, _>(Otsu)]),
+            SampleType::U8 => Ok(vec![arguments.step(Gray), Step::global::<u8, _>(Otsu)]),
+            SampleType::U16 => Ok(vec![arguments.step(Gray), Step::global::<u16, _>(Otsu)]),
             SampleType::F32 => Err(arguments.no_such_sample("u8 or u16")),
         },
     },
