@@ -669,3 +669,40 @@ fn one_task_more_than_an_index_can_count_is_refused_before_any_of_it_runs() {
     }
     assert_eq!(pool.stats().unwrap().arena.resident_bytes, 0);
 }
+
+#[test]
+fn kernels_over_several_arrays_over_indices_and_known_at_run_time() {
+    let _watchdog = watchdog("kernels_over_several_arrays_over_indices_and_known_at_run_time", 300);
+    use shmpool::kernels::{Axpy, ElementType, Exp, Sin, Uniform, Where, parse_element_step};
+    // Large enough to be streamed, and with an end that fills no buffer.
+    let n = (2 << 20) + 777;
+    let wanted: Vec<f32> = (0..n).map(|i| Sin.apply(i as f32 / 7.0)).collect();
+    for pool in pools().iter().filter(|pool| [0, 3].contains(&pool.n_workers())) {
+        let context = || format!("{} workers, {}", pool.n_workers(), pool.stats().unwrap().level);
+        let xs = pool.array_with(n, |i| i as f32 / 7.0).unwrap();
+        assert_same_bits(&pool.apply(&Sin, &xs).unwrap(), &wanted, context);
+        let mut out = pool.zeros::<f32>(n).unwrap();
+        let step = parse_element_step("sin", ElementType::F32).unwrap();
+        pool.call().apply_step(&step, &xs, &mut out).unwrap();
+        assert_same_bits(&out, &wanted, context);
+        let mut other = pool.zeros::<f64>(n).unwrap();
+        let error = pool.call().apply_step(&step, &xs, &mut other).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Kernel(_)), "{error}");
+        drop((out, other));
+
+        let ys = pool.call().grain(1000).zip_with((&xs, &xs), &Axpy { a: 2.0 }).unwrap();
+        assert!(ys.iter().zip(&xs).all(|(y, x)| *y == 2.0 * x + x));
+        let mask = pool.array_with(n, |i| u8::from(i % 3 == 0)).unwrap();
+        let picked = pool.zip_with((&mask, &xs, &ys), &Where).unwrap();
+        assert!(picked.iter().enumerate().all(|(i, &z)| z == if i % 3 == 0 { xs[i] } else { ys[i] }));
+        drop((mask, ys, picked));
+
+        let kernel = Uniform { seed: 5 };
+        let noise = pool.generate::<f32, _>([1000, 77], &kernel).unwrap();
+        let same: Vec<f32> =
+            (0..77_000).map(|i| shmpool::kernels::IndexKernel::<f32>::at(&kernel, i)).collect();
+        assert_same_bits(&noise, &same, context);
+        let one = pool.apply(&Exp, &pool.array_from(&[1.0_f64]).unwrap()).unwrap();
+        assert!((one[0] - std::f64::consts::E).abs() < 1e-15);
+    }
+}

@@ -38,6 +38,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Image(ImageArgs),
+    Map(MapArgs),
     Kernels(KernelsArgs),
     Bench(BenchArgs),
     Ls(LsArgs),
@@ -107,7 +108,47 @@ pub(crate) struct ImageArgs {
     pub(crate) quiet: bool,
 }
 
-/// List the kernels that `image` can run, with their parameters, ranges and defaults
+/// Run a numeric kernel over `.npy` files: `shmpool map exp in.npy -o out.npy`
+///
+/// Files are mapped in place, so they may be larger than memory; nobody may write or cut an input meanwhile. Elements are f32, f64, i32, i64 or u8, and stay what
+/// they are. An output appears when it is whole, never before; after a failure the old one is still there.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXIT_CODES)]
+pub(crate) struct MapArgs {
+    /// KERNEL or KERNEL:PARAMETER=VALUE,…; see `shmpool kernels`
+    pub(crate) kernel: String,
+
+    /// Arrays to read
+    #[arg(required = true, value_name = "IN.npy")]
+    pub(crate) inputs: Vec<PathBuf>,
+
+    /// File to write; may be the input itself
+    ///
+    /// Fields are replaced, as for `image`: {stem}, {name}, {ext} and {index}. Several inputs need one.
+    #[arg(short, long, value_name = "OUT.npy")]
+    pub(crate) output: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) pool: PoolArgs,
+
+    /// End the whole run after so many seconds, with exit code 7; what is not whole by then is not written
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Print one JSON object about the run on stdout, and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Show a progress bar on stderr
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) progress: When,
+
+    /// Print nothing but errors, and the JSON that was asked for
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// List the kernels that `image` and `map` can run, with their parameters, ranges and defaults
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub(crate) struct KernelsArgs {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use shmpool::kernels::{STOCK, Stock};
+use shmpool::kernels::{ELEMENT_STOCK, ElementStock, STOCK, Stock};
 
 use crate::args::{KernelsArgs, KernelsCommand, ShowArgs};
 use crate::failure::{Exit, Failure, print, to_json};
@@ -11,14 +11,17 @@ use shmpool::kernels::parse_chain;
 
 #[derive(Serialize)]
 struct Listing {
+    /// Those of `image`.
     kernels: Vec<Kernel>,
+    /// Those of `map`.
+    element_kernels: Vec<Kernel>,
 }
 
 #[derive(Serialize)]
 struct Kernel {
     name: &'static str,
     aliases: &'static [&'static str],
-    summary: &'static str,
+    summary: String,
     parameters: Vec<Parameter>,
     /// A command line with it.
     example: String,
@@ -38,25 +41,32 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<(), Failure> {
         return show(args);
     }
     let kernels = STOCK.iter().map(kernel).collect();
+    let element_kernels = ELEMENT_STOCK.iter().map(element_kernel).collect();
+    let listing = Listing { kernels, element_kernels };
     if args.json {
-        return print(to_json(&Listing { kernels }));
+        return print(to_json(&listing));
     }
-    let mut text = String::new();
-    for kernel in kernels {
-        describe(&mut text, &kernel).expect("a string takes everything");
+    let mut text = "Of images (shmpool image):\n\n".to_owned();
+    for kernel in &listing.kernels {
+        describe(&mut text, kernel).expect("a string takes everything");
+    }
+    text.push_str("Of arrays (shmpool map):\n\n");
+    for kernel in &listing.element_kernels {
+        describe(&mut text, kernel).expect("a string takes everything");
     }
     text.push_str("example: shmpool image photo.jpg -o edges.png gray blur:sigma=2,border=replicate sobel");
     print(text)
 }
 
 fn show(args: &ShowArgs) -> Result<(), Failure> {
-    let is_meant = |stock: &&Stock| stock.name == args.name || stock.aliases.contains(&&*args.name);
-    let Some(stock) = STOCK.iter().find(is_meant) else {
+    let is_meant = |name: &str, aliases: &[&str]| name == args.name || aliases.contains(&&*args.name);
+    let of_images = STOCK.iter().find(|stock| is_meant(stock.name, stock.aliases)).map(kernel);
+    let of_arrays = || ELEMENT_STOCK.iter().find(|stock| is_meant(stock.name, stock.aliases));
+    let Some(kernel) = of_images.or_else(|| of_arrays().map(element_kernel)) else {
         // The parser knows which name was probably meant.
         parse_chain::<u8>(std::slice::from_ref(&args.name))?;
         return Err(Failure::new(Exit::Usage, format!("no kernel is called \"{}\"", args.name)));
     };
-    let kernel = kernel(stock);
     if args.json {
         return print(to_json(&kernel));
     }
@@ -79,9 +89,26 @@ fn kernel(stock: &Stock) -> Kernel {
     Kernel {
         name: stock.name,
         aliases: stock.aliases,
-        summary: stock.summary,
+        summary: stock.summary.to_owned(),
         parameters: parameters.collect(),
         example: format!("shmpool image photo.jpg -o out.png {word}"),
+    }
+}
+
+fn element_kernel(stock: &ElementStock) -> Kernel {
+    let parameters = stock.parameters.iter().map(|parameter| Parameter {
+        name: parameter.name,
+        summary: parameter.summary,
+        values: parameter.describe(stock.types[0]),
+        default: parameter.default,
+    });
+    let types = stock.types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Kernel {
+        name: stock.name,
+        aliases: stock.aliases,
+        summary: format!("{} ({types})", stock.summary),
+        parameters: parameters.collect(),
+        example: format!("shmpool map {} in.npy -o out.npy", stock.name),
     }
 }
 

@@ -14,6 +14,7 @@ mod failure;
 mod jpeg;
 mod kernels;
 mod many;
+mod map;
 mod named;
 mod orient;
 mod output;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     shmpool::init(); // a worker never comes back from here, and so never parses arguments
     let result = match Args::parse().command {
         Command::Image(args) => picture::run(&args),
+        Command::Map(args) => map::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Kernels(args) => kernels::run(&args),

@@ -41,11 +41,11 @@ impl Unfinished {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let (file, named) = match open(directory, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, MODE) {
+        let (file, named) = match open(directory, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, MODE) {
             Ok(file) => (file, false),
             // Linux says EISDIR where the flag is unknown.
             Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
                 (open(&aside, flags, MODE)?, true)
             }
             Err(error) => return Err(error.into()),

@@ -25,16 +25,22 @@ pub(crate) struct FilePaths {
     pub(crate) output: PathBuf,
 }
 
+/// Each input with its output, by the pattern's fields; no two of them in each other's way.
+pub(crate) fn outputs(inputs: Vec<PathBuf>, pattern: &Path) -> Result<Vec<FilePaths>, Failure> {
+    let files = name_outputs(inputs, pattern)?;
+    if files.len() > 1 {
+        check_outputs(&files)?;
+    }
+    Ok(files)
+}
+
 impl Request {
     pub(crate) fn of(args: &ImageArgs) -> Result<Self, Failure> {
         let (inputs, steps) = split(&args.words, &args.steps)?;
         parse_chain::<u8>(&steps)?;
-        let files = name_outputs(inputs, &args.output)?;
+        let files = outputs(inputs, &args.output)?;
         for file in &files {
             Format::of(&file.output)?;
-        }
-        if files.len() > 1 {
-            check_outputs(&files)?;
         }
         Ok(Request { files, steps })
     }

@@ -1,0 +1,166 @@
+//! `shmpool map`: a numeric kernel over `.npy` files, mapped in place.
+#![allow(unsafe_code)] // files have a contract
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+use shmpool::kernels::{ELEMENT_STOCK, Element, ElementStep, parse_element_step};
+use shmpool::{ErrorKind, FileArray, NpyElement, NpyError, Pool};
+
+use crate::args::MapArgs;
+use crate::deadline::Deadline;
+use crate::failure::{Exit, Failure, print, to_json};
+use crate::output::Unfinished;
+use crate::picture::by_whom;
+use crate::request::{FilePaths, outputs};
+use crate::show::Show;
+use crate::work::unwritable;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    kernel: String,
+    n_workers: usize,
+    files: Vec<FileReport>,
+}
+
+#[derive(Serialize)]
+struct FileReport {
+    input: String,
+    output: String,
+    dtype: String,
+    shape: Vec<usize>,
+    run_ms: f64,
+    /// Elements over the time of the run, in millions a second.
+    megaelements_per_s: f64,
+}
+
+pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
+    check_kernel(&args.kernel)?;
+    let files = outputs(args.inputs.clone(), &args.output)?;
+    let show = Show::new(args.progress, args.quiet);
+    let deadline = Deadline::start(args.timeout, &show);
+    show.wait("starting");
+    let pool = args.pool.start()?;
+    let mut report = Report { kernel: args.kernel.clone(), n_workers: pool.n_workers(), files: Vec::new() };
+    for file in &files {
+        let mapped = of_any_type(&pool, &args.kernel, file, &show, &deadline);
+        report.files.push(mapped.map_err(|failure| failure.about(&file.input))?);
+    }
+    drop(show);
+    match (args.json, args.quiet) {
+        (true, _) => print(to_json(&report)),
+        (false, true) => Ok(()),
+        (false, false) => {
+            let by = by_whom(report.n_workers);
+            report.files.iter().try_for_each(|file| {
+                let FileReport { input, output, dtype, shape, run_ms, megaelements_per_s } = file;
+                let lengths = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+                print(format!(
+                    "{input} -> {output}: {lengths} of {dtype}, {} {by}: {run_ms:.1} ms, {megaelements_per_s:.0} M/s",
+                    report.kernel
+                ))
+            })
+        }
+    }
+}
+
+/// Refuses a word that is no kernel for any type, before any file is opened.
+fn check_kernel(word: &str) -> Result<(), Failure> {
+    let name = word.split(':').next().unwrap_or_default();
+    let stock = ELEMENT_STOCK.iter().find(|stock| stock.name == name || stock.aliases.contains(&name));
+    let element = stock.map_or(shmpool::kernels::ElementType::F32, |stock| stock.types[0]);
+    parse_element_step(word, element)?;
+    Ok(())
+}
+
+/// Opens the file as what its header says that it holds.
+fn of_any_type(
+    pool: &Pool,
+    word: &str,
+    file: &FilePaths,
+    show: &Show,
+    deadline: &Deadline,
+) -> Result<FileReport, Failure> {
+    let mut last = None;
+    for attempt in [of_type::<f32>, of_type::<f64>, of_type::<i32>, of_type::<i64>, of_type::<u8>] {
+        match attempt(pool, word, file, show, deadline) {
+            Err(Attempt::OtherType(found)) => last = Some(found),
+            Err(Attempt::Failed(failure)) => return Err(failure),
+            Ok(report) => return Ok(report),
+        }
+    }
+    let message = format!("holds {}, wanted f32, f64, i32, i64 or u8", last.unwrap_or_default());
+    Err(Failure::new(Exit::Input, message))
+}
+
+/// Why a file was not mapped as one type.
+enum Attempt {
+    OtherType(String),
+    Failed(Failure),
+}
+
+impl From<Failure> for Attempt {
+    fn from(failure: Failure) -> Self {
+        Attempt::Failed(failure)
+    }
+}
+
+fn of_type<T: NpyElement + Element>(
+    pool: &Pool,
+    word: &str,
+    FilePaths { input, output }: &FilePaths,
+    show: &Show,
+    deadline: &Deadline,
+) -> Result<FileReport, Attempt> {
+    // SAFETY: the command's documentation says that nobody may write or cut its inputs meanwhile. This process does
+    // not look at the elements; a worker that finds the file too short dies of it, and that is reported.
+    let xs = match unsafe { FileArray::<T>::open_npy(input) } {
+        Ok(xs) => xs,
+        Err(error) => match error.kind() {
+            ErrorKind::Npy { error: NpyError::Type { found, .. }, .. } => {
+                return Err(Attempt::OtherType(found.clone()));
+            }
+            ErrorKind::Npy { error, .. } => return Err(Failure::new(Exit::Input, error).into()),
+            ErrorKind::Os { error, .. } => return Err(Failure::new(Exit::Input, error).into()),
+            _ => return Err(Failure::from(error).into()),
+        },
+    };
+    let step: ElementStep = parse_element_step(word, T::TYPE).map_err(Failure::from)?;
+    let unfinished = Unfinished::create(output).map_err(|error| unwritable(output, error))?;
+    let report = write(pool, &step, &xs, &unfinished, output, show)?;
+    deadline.commit(|| unfinished.finish()).map_err(|error| unwritable(output, error))?;
+    Ok(FileReport { input: input.display().to_string(), ..report })
+}
+
+fn write<T: NpyElement + Element>(
+    pool: &Pool,
+    step: &ElementStep,
+    xs: &FileArray<T>,
+    unfinished: &Unfinished,
+    output: &Path,
+    show: &Show,
+) -> Result<FileReport, Failure> {
+    let file = unfinished.file().try_clone().map_err(|error| unwritable(output, error))?;
+    let shape = shmpool::Shape::try_from(xs.shape())?;
+    // SAFETY: the file has no name yet, or one that nobody else knows.
+    let ys = unsafe { FileArray::<T>::npy_into(output, file, shape) };
+    let mut ys = ys.map_err(|error| match error.kind() {
+        ErrorKind::Os { error, .. } => Failure::new(Exit::Output, error),
+        _ => Failure::from(error),
+    })?;
+    show.steps("running", "tasks", 0, 0);
+    let progress = |progress: shmpool::Progress| show.at(progress.n_done, progress.n_tasks);
+    let started = Instant::now();
+    pool.call().progress(&progress).apply_step(step, xs, &mut ys)?;
+    let run_ms = started.elapsed().as_nanos() as f64 / 1e6;
+    Ok(FileReport {
+        input: String::new(),
+        output: output.display().to_string(),
+        dtype: T::TYPE.to_string(),
+        shape: xs.shape().to_vec(),
+        run_ms,
+        megaelements_per_s: xs.len() as f64 / run_ms / 1e3,
+    })
+}
