@@ -95,8 +95,10 @@ pub struct Stats {
 /// A few microseconds. Elements are cut into tasks of at most 256 KiB of output, tasks into leases, one
 /// worker's part of an array after the other; see [`Call::grain`]. Closures are compiled for the CPU's
 /// instruction set as well as for the baseline, so that simple ones vectorise; one of more than about a
-/// hundred operations is no longer inlined and loses that, an `#[inline(always)]` method of an
-/// [`ElementKernel`](crate::kernels::ElementKernel) does not.
+/// hundred operations is no longer inlined and loses that. `#[inline(always)]` before the closure keeps it,
+/// `pool.map(&xs, #[inline(always)] |x| …)`, and so does the method of an
+/// [`ElementKernel`](crate::kernels::ElementKernel). Functions of the C library, such as `x.exp()`, are calls and do not
+/// vectorise; those of [`kernels::math`](crate::kernels::math) do.
 pub struct Pool {
     backend: Backend,
     arena: Arena,
