@@ -156,35 +156,45 @@ int main(int argc, char **argv) {
 
 #[test]
 fn garbage_is_what_nobody_uses() {
-    let _watchdog = watchdog("garbage_is_what_nobody_uses", 60);
-    let [open, mapped, left] = ["open", "mapped", "left"].map(Name::new);
-    // Whoever runs the tests may have names of their own.
-    let of_ours = |info: &NamedInfo| [&open, &mapped, &left].iter().any(|name| name.0 == info.name);
-    let is = |name: &Name| NamedArray::list().unwrap().into_iter().find(|info| info.name == name.0);
-    // SAFETY: nobody else knows the names but the program below, which only looks.
-    unsafe {
-        let kept = NamedArray::create(&open.0, [2, 5], |xs: &mut [u16]| xs.fill(1)).unwrap();
-        for name in [&mapped, &left] {
-            drop(NamedArray::create(&name.0, 10, |xs: &mut [u8]| xs.fill(1)).unwrap());
-        }
-        let info = is(&open).unwrap();
-        assert_eq!((info.descr.as_str(), &info.shape[..], info.is_open), ("<u2", &[2, 5][..], true));
-        assert_eq!(info.users, [std::process::id()]);
-        // Somebody who takes no lock, as Python does.
-        let file = std::fs::File::open(format!("/dev/shm/{}", mapped.0)).unwrap();
-        let foreign = memmap2_of(&file);
-        drop(file);
-        let removed = NamedArray::collect_garbage(of_ours).unwrap();
-        let removed: Vec<&str> = removed.iter().map(|info| info.name.as_str()).collect();
-        assert!(removed.contains(&left.0.as_str()), "{removed:?}");
-        assert!(!removed.contains(&open.0.as_str()) && !removed.contains(&mapped.0.as_str()), "{removed:?}");
-        assert!(is(&open).is_some() && is(&mapped).is_some() && is(&left).is_none());
-        assert_eq!((kept[9], foreign[9]), (1, 1));
-        drop((kept, foreign));
-        let removed = NamedArray::collect_garbage(of_ours).unwrap();
-        assert!(removed.iter().any(|info| info.name == open.0), "{removed:?}");
-        assert!(is(&open).is_none() && is(&mapped).is_none());
-    }
+    // Alone: a child that another test is starting has this process's mappings for a moment.
+    common::alone(
+        "garbage_is_what_nobody_uses",
+        |_| {},
+        || {
+            let _watchdog = watchdog("garbage_is_what_nobody_uses", 60);
+            let [open, mapped, left] = ["open", "mapped", "left"].map(Name::new);
+            // Whoever runs the tests may have names of their own.
+            let of_ours = |info: &NamedInfo| [&open, &mapped, &left].iter().any(|name| name.0 == info.name);
+            let is = |name: &Name| NamedArray::list().unwrap().into_iter().find(|info| info.name == name.0);
+            // SAFETY: nobody else knows the names but the program below, which only looks.
+            unsafe {
+                let kept = NamedArray::create(&open.0, [2, 5], |xs: &mut [u16]| xs.fill(1)).unwrap();
+                for name in [&mapped, &left] {
+                    drop(NamedArray::create(&name.0, 10, |xs: &mut [u8]| xs.fill(1)).unwrap());
+                }
+                let info = is(&open).unwrap();
+                assert_eq!((info.descr.as_str(), &info.shape[..], info.is_open), ("<u2", &[2, 5][..], true));
+                assert_eq!(info.users, [std::process::id()]);
+                // Somebody who takes no lock, as Python does.
+                let file = std::fs::File::open(format!("/dev/shm/{}", mapped.0)).unwrap();
+                let foreign = memmap2_of(&file);
+                drop(file);
+                let removed = NamedArray::collect_garbage(of_ours).unwrap();
+                let removed: Vec<&str> = removed.iter().map(|info| info.name.as_str()).collect();
+                assert!(removed.contains(&left.0.as_str()), "{removed:?}");
+                assert!(
+                    !removed.contains(&open.0.as_str()) && !removed.contains(&mapped.0.as_str()),
+                    "{removed:?}"
+                );
+                assert!(is(&open).is_some() && is(&mapped).is_some() && is(&left).is_none());
+                assert_eq!((kept[9], foreign[9]), (1, 1));
+                drop((kept, foreign));
+                let removed = NamedArray::collect_garbage(of_ours).unwrap();
+                assert!(removed.iter().any(|info| info.name == open.0), "{removed:?}");
+                assert!(is(&open).is_none() && is(&mapped).is_none());
+            }
+        },
+    );
 }
 
 /// # Safety

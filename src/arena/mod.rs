@@ -321,9 +321,8 @@ impl Arena {
             if short { Some(u64::MAX) } else { self.second(now).checked_sub(self.inner.kept_age.as_secs()) };
         let overdue = state.take_overdue(old, self.inner.kept_bytes_max, TICK_BYTES);
         drop(state);
-        let any = !overdue.is_empty();
-        self.give_back(overdue);
-        any
+        // What could not be given back is not tried again at once.
+        !overdue.is_empty() && self.give_back(overdue) > 0
     }
 
     /// Allocates `len_bytes`; `what` is for the message.

@@ -15,7 +15,7 @@ use crate::sys::process::ExecutableId;
 /// Marks a process as a worker: the parent's process id, and the worker's slot.
 pub(crate) const VARIABLE: &str = "SHMPOOL_WORKER";
 
-/// The parent's only message. Every bit pattern is legal; the worker compares each field.
+/// The parent's first message. Every bit pattern is legal; the worker compares each field.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Welcome {

@@ -40,9 +40,9 @@ pub(crate) struct RingHead {
 
 /// A worker about itself.
 ///
-/// | offset | field    | written by | meaning                                         |
-/// |-------:|----------|------------|-------------------------------------------------|
-/// |      0 | `parked` | the worker | 1: asleep or about to be, and without a lease   |
+/// | offset | field    | written by                            | meaning                                       |
+/// |-------:|----------|---------------------------------------|-----------------------------------------------|
+/// |      0 | `parked` | the worker; the parent after its death | 1: asleep or about to be, and without a lease |
 #[repr(C, align(128))]
 pub(crate) struct WorkerSlot {
     pub(crate) parked: AtomicU32,

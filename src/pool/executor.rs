@@ -26,8 +26,14 @@ pub(crate) type Report<'a> = Option<&'a dyn Fn(Progress)>;
 
 /// Runs a job to its end. When this returns, no worker touches the job's arrays any more.
 pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: Report<'_>) -> Result<Ended> {
-    let index = open(shared, spec)?;
     let guard = Guard(shared);
+    let index = match open(shared, spec) {
+        Ok(index) => index,
+        Err(error) => {
+            std::mem::forget(guard);
+            return Err(error);
+        }
+    };
     let mut wait = Wait::new(spin);
     loop {
         let mut engine = shared.lock();
@@ -86,9 +92,9 @@ fn open(shared: &Shared, spec: &JobSpec<'_>) -> Result<usize> {
                 return Ok(index);
             }
         }
-        if REPORTING.get() {
-            // The job that this thread reports for keeps its slot meanwhile; were all of them kept so, nobody would
-            // ever free one.
+        if REPORTING.get() && !engine.is_corrupt() {
+            // The job that this thread reports for keeps its slot and its entries meanwhile; were all of them kept so,
+            // nobody would ever free one.
             return Err(ErrorKind::TooManyJobs { max: N_JOBS }.into());
         }
         engine = wait_for_change(shared, engine);
@@ -124,14 +130,14 @@ fn look(shared: &Shared, engine: &mut Engine, index: usize) -> Option<Result<End
     if times >= REPLACED_MAX {
         mirror.cancel(control, index);
     }
-    match mirror.account(control, index) {
-        Ok(false) => {
-            // What a failure has left over may have been offered anew.
-            if mirror.take_offered() {
-                shared.announce(engine, false);
-            }
-            None
-        }
+    let accounted = mirror.account(control, index);
+    // What a failure has left over may have been offered anew, or another job's hints have found a place.
+    if mirror.take_offered() {
+        shared.announce(engine, false);
+    }
+    let mirror = &mut engine.mirror;
+    match accounted {
+        Ok(false) => None,
         Ok(true) if times >= REPLACED_MAX => {
             drop(mirror.close(index));
             Some(Err(ErrorKind::ControlCorrupted { times }.into()))
@@ -165,7 +171,7 @@ impl Wait {
         let mut engine = shared.lock();
         let (mirror, control) = engine.split(shared.parent.get());
         let n_done = mirror.n_done(control, index);
-        if let Err(corrupt) = mirror.check_owners(control) {
+        if let Err(corrupt) = engine.check_owners(shared.parent.get()) {
             shared.report_corrupt(&mut engine, corrupt);
         }
         if n_done == self.n_done {

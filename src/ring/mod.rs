@@ -49,8 +49,15 @@ impl Ring<'_> {
 
     /// Parent: true if the head has passed `position`. Who moved it there had seen the entry of that hint claimed.
     pub(crate) fn has_passed(self, position: u64) -> bool {
-        // Acquire: pairs with R5 in `take`; the entry's state, read after this, is no older than what the passer saw.
+        // Acquire [A7]: pairs with R5 in `take`; the entry's state, read after this, is no older than what the passer
+        // saw.
         self.workers.head.load(Acquire) > position
+    }
+
+    /// Parent: true if the head is below where it was seen before.
+    pub(crate) fn head_is_below(self, seen: u64) -> bool {
+        // Relaxed: compared with what this side has read under its lock, and nothing hangs on it.
+        self.workers.head.load(Relaxed) < seen
     }
 
     /// Worker, before it sleeps: true if a hint waits, stale or not.

@@ -42,6 +42,8 @@ pub(crate) struct Share {
     /// Of a memory file: what can shrink it.
     memory: Option<OwnedFd>,
     by_workers: Use,
+    /// The process that made it: a forked child's copy is not its owner.
+    owner: u32,
 }
 
 /// What a worker is told of a share, beside its descriptor.
@@ -49,10 +51,15 @@ pub(crate) struct Share {
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Ticket {
     pub(crate) id: u64,
-    /// 0: there is no such share.
+    /// 0: there is no such share. [`Ticket::LATER`]: it cannot be handed over now.
     pub(crate) len_bytes: u64,
     pub(crate) writable: u32,
     pub(crate) on_disk: u32,
+}
+
+impl Ticket {
+    /// The length of a share that is to be asked for again in a moment.
+    pub(crate) const LATER: u64 = u64::MAX;
 }
 
 /// Every living share of this process, by number.
@@ -110,7 +117,8 @@ impl Share {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only that no number comes twice.
         let id = NEXT.fetch_add(1, Relaxed);
-        let share = Arc::new(Share { id, name, map, for_workers, memory, by_workers });
+        let share =
+            Arc::new(Share { id, name, map, for_workers, memory, by_workers, owner: std::process::id() });
         shares().insert(id, Arc::downgrade(&share));
         share
     }
@@ -168,12 +176,14 @@ impl AsFd for Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            return; // a forked child; and another thread may have held the lock when it was forked
+        }
         shares().remove(&self.id);
         if let Some(memory) = &self.memory {
-            // Whoever maps it still has no business there any more.
-            if let Err(error) = shm::set_size(memory, 0) {
-                tracing::warn!(%error, name = self.name, "memory stays until every worker has let go of it");
-            }
+            // Whoever maps it still has no business there any more. Were it refused, the memory would stay until they
+            // let go of it.
+            let _ = shm::set_size(memory, 0);
         }
     }
 }

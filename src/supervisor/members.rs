@@ -101,6 +101,9 @@ pub(super) struct Members {
     n_finished: u64,
     /// When to try again to make a control segment in place of a corrupt one, if that has failed.
     next_segment: Option<Instant>,
+    n_segments_failed: u32,
+    /// Workers that were killed for a corrupt control segment which is not replaced yet.
+    n_killed: u64,
 }
 
 impl Members {
@@ -114,6 +117,8 @@ impl Members {
             n_in_vain: 0,
             n_finished: 0,
             next_segment: None,
+            n_segments_failed: 0,
+            n_killed: 0,
         }
     }
 
@@ -220,6 +225,7 @@ impl Members {
     pub(super) fn start_over(&mut self, now: Instant, corrupt: &Corrupt) {
         if self.next_segment.is_none() {
             tracing::warn!(reason = %corrupt.0, "worker-written control segment is corrupt: replacing all workers");
+            self.n_killed = self.members.iter().filter(|member| member.child().is_some()).count() as u64;
             self.kill_and_reap_all();
         } else if self.next_segment > Some(now) {
             return;
@@ -228,15 +234,16 @@ impl Members {
             Ok(fresh) => Arc::new(fresh),
             Err(error) => {
                 // Descriptors or memory may be scarce for a while.
-                self.n_in_vain += 1;
+                self.n_segments_failed += 1;
                 self.next_segment = Some(now + NO_HURRY);
-                if self.n_in_vain > IN_VAIN_MAX {
+                if self.n_segments_failed > IN_VAIN_MAX {
                     self.give_up(format!("no fresh control segment: {error}"));
                 }
                 return;
             }
         };
-        self.next_segment = None;
+        (self.next_segment, self.n_segments_failed) = (None, 0);
+        let n_killed = std::mem::take(&mut self.n_killed);
         let mut engine = self.shared.lock();
         self.shared.wake_callers(&engine); // off the old segment's words
         engine.workers = fresh;
@@ -247,12 +254,14 @@ impl Members {
             return self.shared.break_down(corrupt.0);
         }
         engine.end_corruption();
-        engine.n_deaths += self.members.len() as u64;
+        engine.n_deaths += n_killed;
     }
 
     fn spawn(&mut self, slot: usize) {
         let member = &mut self.members[slot];
         member.incarnation = member.incarnation.wrapping_add(1);
+        // Before it can claim anything.
+        self.shared.lock().status[slot].is_filled = true;
         match start(&self.shared, &self.executable, slot, member.incarnation) {
             Ok((child, socket)) => {
                 let deadline = Instant::now() + self.shared.start_wait;
@@ -269,6 +278,11 @@ impl Members {
     /// Reads what a worker says: whether it starts, and then which shares it needs, until it is gone.
     fn answer(&mut self, slot: usize) {
         let member = &mut self.members[slot];
+        if let State::Live { socket, .. } = &member.state
+            && hand_over(&self.shared, socket)
+        {
+            return;
+        }
         match std::mem::replace(&mut member.state, State::Down { next: Instant::now() }) {
             State::Starting { child, socket, deadline } => {
                 let mut answer = [0; ANSWER_BYTES_MAX];
@@ -306,10 +320,6 @@ impl Members {
                 }
             }
             State::Live { child, socket } => {
-                if hand_over(&self.shared, &socket) {
-                    member.state = State::Live { child, socket };
-                    return;
-                }
                 // A worker that has closed its socket (the task called exec, or closed every descriptor) is
                 // no worker any more. One that is about to be gone has closed it too, and is left to end as
                 // it does.
@@ -357,7 +367,8 @@ impl Members {
         let mut engine = shared.lock();
         engine.n_deaths += 1;
         engine.status[slot] = Default::default();
-        // Relaxed: nobody sleeps under this name any more; a hint.
+        // Relaxed: nobody sleeps under this name any more, and its successor's first claim must not look like a lie
+        // (P1); that one learns of everything through its handshake.
         engine.workers.get().slots[slot].parked.store(0, Relaxed);
         // A table that is known to be corrupt is not believed; what it held is offered again with the fresh one.
         let blamed = !engine.is_corrupt() && {
@@ -424,15 +435,21 @@ fn hand_over(shared: &Shared, socket: &OwnedFd) -> bool {
         Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
     };
     let Some(id) = requested_share(&message[..received.n_bytes]) else { return false };
-    // What no job of this pool names is no business of its workers.
+    // What no job slot of this pool names, or has named last, is no business of its workers.
     let operands = shared.parent.get().jobs.iter().flat_map(|job| &job.operands);
     // Relaxed: the worker has found the number in a slot that was written before it could.
     let known = operands.into_iter().any(|operand| operand.share.load(Relaxed) == id);
-    let answer = match Share::find(id).filter(|_| known) {
-        Some(share) => socket::send(socket, bytemuck::bytes_of(&share.ticket()), &[share.as_fd()]),
-        None => socket::send(socket, bytemuck::bytes_of(&Ticket { id, ..Zeroable::zeroed() }), &[]),
+    let bare = |len_bytes: u64| {
+        let ticket = Ticket { id, len_bytes, ..Zeroable::zeroed() };
+        socket::send(socket, bytemuck::bytes_of(&ticket), &[]).is_ok()
     };
-    answer.is_ok()
+    match Share::find(id).filter(|_| known) {
+        Some(share) => {
+            let sent = socket::send(socket, bytemuck::bytes_of(&share.ticket()), &[share.as_fd()]);
+            sent.is_ok() || bare(Ticket::LATER)
+        }
+        None => bare(0),
+    }
 }
 
 /// Tells the program's subscriber, which may panic, where nothing may unwind.

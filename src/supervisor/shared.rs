@@ -58,6 +58,8 @@ pub(crate) struct Engine {
 /// What callers may know of a worker.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Status {
+    /// It has a process, or is about to.
+    pub(crate) is_filled: bool,
     /// Its process, while it has one.
     pub(crate) pid: Option<u32>,
     pub(crate) ready: bool,
@@ -181,6 +183,12 @@ impl Shared {
 }
 
 impl Engine {
+    /// [`Mirror::check_owners`].
+    pub(crate) fn check_owners(&self, parent: &ParentControl) -> std::result::Result<(), Corrupt> {
+        let control = Control { parent, workers: self.workers.get() };
+        self.mirror.check_owners(control, |slot| self.status.get(slot).is_some_and(|status| status.is_filled))
+    }
+
     /// Both control segments and the mirror, apart.
     pub(crate) fn split<'a>(&'a mut self, parent: &'a ParentControl) -> (&'a mut Mirror, Control<'a>) {
         (&mut self.mirror, Control { parent, workers: self.workers.get() })

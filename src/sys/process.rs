@@ -71,14 +71,12 @@ impl Child {
                     });
                 }
                 Err(Errno::INTR) => {}
-                // Reaped by somebody else (a host that ignores SIGCHLD or waits for everybody): dead once the
-                // descriptor is readable, how we cannot know.
-                Err(Errno::CHILD) => {
+                // Reaped by somebody else (a host that ignores SIGCHLD or waits for everybody), or a call that the
+                // system does not let us make: dead once the descriptor is readable, how we cannot know.
+                Err(_) => {
                     let dead = super::socket::wait_readable(&self.pidfd, std::time::Duration::ZERO);
                     return dead.unwrap_or(false).then_some(ExitReason::Unknown);
                 }
-                // Says nothing about the child, and death is what the kernel says.
-                Err(_) => return None,
             }
         }
     }

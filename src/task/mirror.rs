@@ -2,7 +2,7 @@
 //! here is true.
 //!
 //! Pure bookkeeping over the two control segments: no process, no system call, no clock. Everything read from
-//! the worker-written segment is read once and checked; what no honest worker writes is [`Corrupt`].
+//! the worker-written segment is checked, and used as it was read; what no honest worker writes is [`Corrupt`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -129,13 +129,18 @@ impl Mirror {
         }
     }
 
-    /// Opens a job in a free slot and offers its leases; `None` while every slot is taken.
+    /// Opens a job in a free slot and offers its leases; `None` while every slot, or every entry, is taken.
     pub(crate) fn open(
         &mut self,
         control: Control<'_>,
         spec: &JobSpec<'_>,
     ) -> Option<(usize, Result<(), Corrupt>)> {
         let index = self.jobs.iter().position(Option::is_none)?;
+        if spec.n_tasks > 0 && self.free.is_empty() && self.entries.len() == N_ENTRIES {
+            // One entry is enough for a job to go on with its own; with none it would wait for others to end, who may be
+            // waiting for it.
+            return None;
+        }
         let backlog: VecDeque<Lease> = cut(spec.n_tasks, self.overflow.len()).into();
         let job = Job {
             id: self.next_job_id,
@@ -241,25 +246,20 @@ impl Mirror {
         slot: u16,
         death: &Death,
     ) -> Result<Option<(usize, u32)>, Corrupt> {
-        let mut blamed = None;
-        for index in 0..self.jobs.len() {
-            let Some(job) = &self.jobs[index] else { continue };
-            let held: Vec<u32> = job
-                .outstanding
-                .iter()
-                .copied()
-                .filter(|&entry| {
-                    let state = control.workers.entries[entry as usize].state();
-                    state.tag() == Some(Tag::Running) && state.owner().slot == slot
-                })
-                .collect();
-            for entry in held {
-                let suspect = self.recover_entry(control, index, entry, death)?;
-                blamed = blamed.or(suspect.map(|task| (index, task)));
-            }
-            self.offer_backlog(control, index)?;
+        let jobs = self.jobs.iter().enumerate().filter_map(|(index, job)| Some((index, job.as_ref()?)));
+        let entries = jobs.flat_map(|(index, job)| job.outstanding.iter().map(move |&entry| (index, entry)));
+        let states =
+            entries.map(|(index, entry)| (index, entry, control.workers.entries[entry as usize].state()));
+        let mut held =
+            states.filter(|(_, _, state)| state.tag() == Some(Tag::Running) && state.owner().slot == slot);
+        let Some((index, entry, state)) = held.next() else { return Ok(None) };
+        if let Some((_, other, _)) = held.next() {
+            return Err(Corrupt(format!("entries {entry} and {other} are both running in slot {slot}")));
         }
-        Ok(blamed)
+        drop(held);
+        let suspect = self.recover_entry(control, index, entry, state, death)?;
+        self.offer_backlog(control, index)?;
+        Ok(suspect.map(|task| (index, task)))
     }
 
     /// Starts over with a fresh worker-written segment, after every worker has been reaped: what is not
@@ -312,7 +312,18 @@ impl Mirror {
 
     /// Looks for leases that would never end, since nobody runs them: a worker lied about the head of a ring, or
     /// took them in the name of another one. Honest workers never make a pool look like this, not for an instant.
-    pub(crate) fn check_owners(&self, control: Control<'_>) -> Result<(), Corrupt> {
+    ///
+    /// `has_process` tells the slots that have one, or are about to.
+    pub(crate) fn check_owners(
+        &self,
+        control: Control<'_>,
+        has_process: impl Fn(usize) -> bool,
+    ) -> Result<(), Corrupt> {
+        for (ring, &seen) in self.heads.iter().enumerate() {
+            if control.ring(ring).head_is_below(seen) {
+                return Err(Corrupt(format!("the head of ring {ring} went back from {seen}")));
+            }
+        }
         let state_of = |entry: u32| control.workers.entries[entry as usize].state();
         let mut leases: Vec<Option<(u32, State)>> = vec![None; self.overflow.len()];
         for &entry in self.jobs.iter().flatten().flat_map(|job| &job.outstanding) {
@@ -327,17 +338,23 @@ impl Mirror {
             if state.tag() != Some(Tag::Running) {
                 continue;
             }
-            let Some(slot) = control.workers.slots.get(usize::from(state.owner().slot)) else { continue };
+            let owner = usize::from(state.owner().slot);
+            let Some(slot) = control.workers.slots.get(owner) else { continue };
+            if !has_process(owner) {
+                return Err(Corrupt(format!("entry {entry} is {state:?}, and there is no such process")));
+            }
             // A worker ends its lease before it sleeps (P1), so the second look at the state sees the end.
             if park::sleeps(slot) && state_of(entry) == state {
                 return Err(Corrupt(format!("entry {entry} is {state:?}, whose owner sleeps")));
             }
             // And before it takes the next one.
-            let Some(lease) = leases.get_mut(usize::from(state.owner().slot)) else { continue };
+            let Some(lease) = leases.get_mut(owner) else { continue };
             if let Some((earlier, seen)) = lease.replace((entry, state))
                 && state_of(earlier) == seen
             {
-                return Err(Corrupt(format!("entries {earlier} and {entry} are both {state:?}")));
+                return Err(Corrupt(format!(
+                    "entry {earlier} is {seen:?}, and so is entry {entry} ({state:?})"
+                )));
             }
         }
         Ok(())
@@ -395,14 +412,15 @@ impl Mirror {
         control: Control<'_>,
         index: usize,
         entry: u32,
+        state: State,
         death: &Death,
     ) -> Result<Option<u32>, Corrupt> {
         let Entry { start, len, ring, seq, .. } = self.entries[entry as usize];
         let words = &control.workers.entries[entry as usize];
         let (cursor, end) = (words.cursor(), start + len);
         let in_range = (u64::from(start)..=u64::from(end)).contains(&cursor.next);
-        let fault = read_fault(&control.workers.messages[entry as usize], words.state());
-        if words.state().seq() != seq || !in_range || cursor.started && cursor.next == u64::from(end) {
+        let fault = read_fault(&control.workers.messages[entry as usize], state);
+        if state.seq() != seq || !in_range || cursor.started && cursor.next == u64::from(end) {
             return Err(Corrupt(format!("entry {entry} died at task {} of {start}..{end}", cursor.next)));
         }
         let next = cursor.next as u32;
@@ -843,13 +861,20 @@ mod tests {
     #[test]
     fn a_lease_that_nobody_runs_is_found_at_once() {
         type Lie = fn(&Bench, &Claim);
-        let lies: [(&str, Lie); 3] = [
+        let lies: [(&str, Lie); 5] = [
+            ("went back", |bench, _| bench.workers.get().heads[0].head.store(0, Relaxed)),
+            ("no such process", |bench, claim| {
+                let words = &bench.workers.get().entries;
+                let other = (claim.entry as usize + 1) % words.len();
+                let owned = words[other].state().owned(Tag::Running, Owner { slot: 5, incarnation: 1 });
+                words[other].state.store(owned.0, Relaxed);
+            }),
             ("passed by", |bench, _| {
                 let tail = bench.parent.get().rings[0].tail.0.load(Relaxed);
                 bench.workers.get().heads[0].head.store(tail, Relaxed);
             }),
             ("sleeps", |bench, _| park::park(&bench.workers.get().slots[0])),
-            ("both", |bench, claim| {
+            ("and so is", |bench, claim| {
                 let words = &bench.workers.get().entries;
                 let other = (claim.entry as usize + 1) % words.len();
                 let owned = words[other].state().owned(Tag::Running, Owner { slot: 0, incarnation: 1 });
@@ -860,13 +885,55 @@ mod tests {
             let mut bench = Bench::new(1);
             bench.open(100, Policy::IDEMPOTENT);
             let claim = bench.take(0).unwrap();
+            // Another job's hint: the head has been seen beyond its start.
+            bench.open(1, Policy::IDEMPOTENT);
             let (mirror, control) = bench.split();
-            mirror.check_owners(control).unwrap();
+            mirror.check_owners(control, |slot| slot == 0).unwrap();
             lie(&bench, &claim);
             let (mirror, control) = bench.split();
-            let Corrupt(reason) = mirror.check_owners(control).unwrap_err();
+            let Corrupt(reason) = mirror.check_owners(control, |slot| slot == 0).unwrap_err();
             assert!(reason.contains(told), "{told}: {reason}");
         }
+    }
+
+    #[test]
+    fn a_dead_worker_with_two_leases_was_none_of_ours() {
+        let mut bench = Bench::new(1);
+        bench.open(100, Policy::IDEMPOTENT);
+        let claim = bench.take(0).unwrap();
+        let words = &bench.workers.get().entries;
+        let other = (claim.entry as usize + 1) % words.len();
+        let owned = words[other].state().owned(Tag::Running, Owner { slot: 0, incarnation: 1 });
+        words[other].state.store(owned.0, Relaxed);
+        let death = Death { pid: 1, reason: ExitReason::Code(1), fault: None };
+        let (mirror, control) = bench.split();
+        mirror.recover(control, 0, &death).unwrap_err();
+    }
+
+    #[test]
+    fn a_job_that_could_not_have_a_single_entry_is_not_opened() {
+        let mut bench = Bench::new(1);
+        while bench.mirror.entries.len() < N_ENTRIES {
+            bench.open(u32::MAX, Policy::IDEMPOTENT);
+            if bench.mirror.jobs.iter().all(Option::is_some) {
+                bench.mirror.entries.resize(N_ENTRIES, bench.mirror.entries[0]); // more than 64 jobs have leases
+                bench.mirror.jobs.pop();
+                bench.mirror.jobs.push(None);
+            }
+        }
+        let args = JobArgs {
+            n_elements: 1,
+            grain: 1,
+            shape: [0; 4],
+            operands: [Operand::default(); N_OPERANDS],
+            flags: 0,
+        };
+        let policy = Policy::IDEMPOTENT;
+        let spec = JobSpec { code: probe(), args, n_tasks: 1, params: &[], policy, names: [""; N_OPERANDS] };
+        let (mirror, control) = bench.split();
+        assert!(mirror.open(control, &spec).is_none());
+        let nothing = JobSpec { n_tasks: 0, ..spec };
+        assert!(mirror.open(control, &nothing).is_some());
     }
 
     #[test]
@@ -921,7 +988,7 @@ mod tests {
             for slot in 0..2 {
                 let _ = mirror.account(control, job);
                 let _ = mirror.recover(control, slot, &Death { pid: 1, reason: ExitReason::Code(1), fault: None });
-                let _ = mirror.check_owners(control);
+                let _ = mirror.check_owners(control, |slot| slot < 2);
                 prop_assert!(mirror.n_done(control, job) <= 100);
             }
             let ended = mirror.abandon(control, job);

@@ -95,7 +95,8 @@ impl Runner {
             Err(panic) => failed(PANIC, panic.location.len(), (panic.location + &panic.message).as_bytes()),
         };
         if !words.finish(claim, tag) {
-            return; // a stranger wrote our state; the parent will notice
+            // A stranger wrote our state, and the parent may take the lease for ended: touch nothing more.
+            process::exit_now(EXIT_ROBBED);
         }
         let progress = &workers.jobs[job];
         if park::count(progress, &slot.wake_at) || tag == Tag::Failed {
@@ -166,6 +167,9 @@ impl Runner {
         Ok(())
     }
 }
+
+/// Exit code of a worker whose lease somebody else has ended.
+const EXIT_ROBBED: i32 = 122;
 
 /// Pages are made this far ahead, in bytes: enough that the call costs little, little enough that they are
 /// still in the cache.

@@ -1,17 +1,22 @@
 //! The shares that this worker has mapped: asked of the parent when a job first needs them.
 
+use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::control::handshake::share_request;
 use crate::segment::{Ticket, View};
-use crate::sys::socket;
+use crate::sys::{process, socket};
 use crate::task::job::Operand;
 
 /// Mapped at once, at most: more than one job can name.
 const VIEWS_MAX: usize = 16;
-/// How long the parent may take to answer. Its supervisor is never busy for as long as this.
-const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// One wait for an answer, of any number.
+const LONG: Duration = Duration::from_secs(3600);
+/// When to ask again for what cannot be handed over now: the system is short of something.
+const SOON: Duration = Duration::from_millis(10);
+/// Exit code of a worker whose parent has hung up.
+const EXIT_HUNG_UP: i32 = 123;
 
 /// The shares, those used last at the end.
 #[derive(Default)]
@@ -46,24 +51,35 @@ impl Shares {
     }
 }
 
+/// Asks until there is an answer: a parent that is stopped answers when it goes on, and one that is gone has hung up.
 fn ask(control: &OwnedFd, id: u64) -> Result<View, String> {
     let failed = |what: &str, why: &dyn std::fmt::Display| format!("share {id}: {what}: {why}");
-    socket::send(control, &share_request(id), &[]).map_err(|error| failed("ask the parent", &error))?;
-    let deadline = Instant::now() + ANSWER_WAIT;
-    while !socket::wait_readable(control, deadline.saturating_duration_since(Instant::now()))
-        .map_err(|error| failed("wait for the parent", &error))?
-    {
-        if Instant::now() >= deadline {
-            return Err(failed("ask the parent", &"no answer"));
+    loop {
+        socket::send(control, &share_request(id), &[]).map_err(|error| failed("ask the parent", &error))?;
+        let (ticket, fds) = answer(control, id).map_err(|error| failed("hear the parent", &error))?;
+        match &fds[..] {
+            [fd] => return View::map(ticket, fd).map_err(|error| error.to_string()),
+            _ if ticket.len_bytes == Ticket::LATER => std::thread::sleep(SOON),
+            _ => return Err(failed("ask the parent", &"it has no such share")),
         }
     }
-    let mut bytes = [0; size_of::<Ticket>()];
-    let received = socket::receive(control, &mut bytes).map_err(|error| failed("hear the parent", &error))?;
-    let ticket: Ticket = bytemuck::pod_read_unaligned(&bytes);
-    match &received.fds[..] {
-        [fd] if received.n_bytes == bytes.len() && ticket.id == id => {
-            View::map(ticket, fd).map_err(|error| error.to_string())
+}
+
+fn answer(control: &OwnedFd, id: u64) -> io::Result<(Ticket, Vec<OwnedFd>)> {
+    loop {
+        while !socket::wait_readable(control, LONG)? {}
+        let mut bytes = [0; size_of::<Ticket>()];
+        let received = match socket::receive(control, &mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            received => received?,
+        };
+        if received.n_bytes == 0 {
+            // The parent has given us up, or is gone. Ending here blames no task.
+            process::exit_now(EXIT_HUNG_UP);
         }
-        _ => Err(failed("ask the parent", &"it has no such share")),
+        let ticket: Ticket = bytemuck::pod_read_unaligned(&bytes);
+        if received.n_bytes == bytes.len() && ticket.id == id {
+            return Ok((ticket, received.fds));
+        }
     }
 }
