@@ -90,7 +90,7 @@ fn a_file_size_limit_bounds_the_arena_and_raises_no_signal() {
         |_| {},
         || {
             limit(Resource::Fsize, 64 * MIB);
-            let pool = Pool::builder().workers(2).build().unwrap();
+            let pool = Pool::builder().workers(2).redzones(false).build().unwrap();
             assert_eq!(pool.stats().unwrap().arena.capacity_bytes, 64 * MIB);
             let error = pool.zeros::<u8>([128, 1 << 20]).unwrap_err();
             check_too_large(

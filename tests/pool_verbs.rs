@@ -657,7 +657,7 @@ fn progress_counts_up_to_the_whole() {
 
 #[test]
 fn one_task_more_than_an_index_can_count_is_refused_before_any_of_it_runs() {
-    let pool = Pool::builder().workers(0).build().unwrap();
+    let pool = Pool::builder().workers(0).redzones(false).build().unwrap();
     let error = pool.call().grain(1).from_fn([1 << 32], |[i]| i as u8).unwrap_err();
     match error.kind() {
         ErrorKind::TooManyTasks { found: 0x1_0000_0000, max: 0xffff_ffff } => {

@@ -84,7 +84,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     let input = folder.path("in.npy");
     write(&input, &[1_u16, 2]);
     write(&folder.path("bytes.npy"), &[1_u8, 2]);
-    folder.write("none.npy", b"hello".to_vec());
+    folder.write("none.npy", b"hello");
     let refused = |kernel: &str, input: &str, code: i32, said: &str| {
         let output = folder.path("out.npy");
         let ended =
