@@ -147,7 +147,7 @@ pub enum KernelError {
         found: String,
     },
     /// A word names no stock kernel.
-    #[error("step {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), crate::stock::known_kernels())]
+    #[error("step {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), .known)]
     UnknownKernel {
         /// The whole word.
         word: String,
@@ -155,9 +155,12 @@ pub enum KernelError {
         name: String,
         /// A name that is spelt nearly so.
         nearest: Option<&'static str>,
+        /// The names that there are. Here as text: a message that asked the table would link every kernel into every
+        /// program.
+        known: String,
     },
     /// A word names no stock kernel of numbers.
-    #[error("kernel {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), crate::numeric::known_kernels())]
+    #[error("kernel {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), .known)]
     UnknownElementKernel {
         /// The whole word.
         word: String,
@@ -165,6 +168,9 @@ pub enum KernelError {
         name: String,
         /// A name that is spelt nearly so.
         nearest: Option<&'static str>,
+        /// The names that there are. Here as text: a message that asked the table would link every kernel into every
+        /// program.
+        known: String,
     },
     /// A kernel does not take, or does not make, elements of this type.
     #[error("{kernel}: found {what} elements of type {found}, wanted {wanted}")]

@@ -281,6 +281,7 @@ fn find(word: &str, name: &str) -> Result<&'static Stock, KernelError> {
         word: word.to_owned(),
         name: name.to_owned(),
         nearest: nearest(name),
+        known: known_kernels(),
     })
 }
 
@@ -326,7 +327,7 @@ pub(crate) fn edits(a: &str, b: &str) -> usize {
 }
 
 /// The kernels' names with their aliases, for error texts.
-pub(crate) fn known_kernels() -> String {
+fn known_kernels() -> String {
     let names = STOCK.iter().map(|stock| match stock.aliases {
         [] => stock.name.to_owned(),
         aliases => format!("{} ({})", stock.name, aliases.join(", ")),

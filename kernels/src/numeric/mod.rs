@@ -33,5 +33,4 @@ pub use random::{Normal, Uniform};
 pub use reduce::{MinMax, Sum};
 pub use search::{ArgMax, ArgMin, Place};
 pub use step::{ElementStep, ElementTable};
-pub(crate) use stock::known_kernels;
 pub use stock::{ELEMENT_STOCK, ElementParameter, ElementStock, parse_element_step};

@@ -234,6 +234,7 @@ fn find(word: &str, name: &str) -> Result<&'static ElementStock, KernelError> {
         word: word.to_owned(),
         name: name.to_owned(),
         nearest: nearest(name),
+        known: known_kernels(),
     })
 }
 
@@ -264,7 +265,7 @@ fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// The kernels' names with their aliases, for error texts.
-pub(crate) fn known_kernels() -> String {
+fn known_kernels() -> String {
     let names = ELEMENT_STOCK.iter().map(|stock| match stock.aliases {
         [] => stock.name.to_owned(),
         aliases => format!("{} ({})", stock.name, aliases.join(", ")),
