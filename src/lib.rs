@@ -36,13 +36,13 @@
 //!
 //! # What it is not
 //! Not a sandbox. Workers run as the same user as the parent: a hostile kernel can make any system call. What
-//! is promised is that a kernel that runs wild *through memory* spoils at most the arrays in the arena, and files
-//! opened to be written: the parent's bookkeeping and every [`Input`] lie where no worker can write, and what workers
-//! write is checked before it is believed. `&[T]` of an [`Array`] rests on workers being honest in one respect: they write only what a
-//! running job lends them. One that scribbles over the words that workers share can make another's lease look ended: that
-//! one stops as soon as it finishes the lease, but until then it writes an array that a verb has given back. Processes
-//! that a kernel starts with `vfork`, or with memory shared, write on after
-//! the worker's death; nobody can see that.
+//! is promised is that a kernel that runs wild *through memory* spoils at most the arrays in the arena, and
+//! files opened to be written: the parent's bookkeeping and every [`Input`] lie where no worker can write,
+//! and what workers write is checked before it is believed. `&[T]` of an [`Array`] rests on workers being
+//! honest in one respect: they write only what a running job lends them. One that scribbles over the words
+//! that workers share can make another's lease look ended: that one stops as soon as it finishes the lease,
+//! but until then it writes an array that a verb has given back. Processes that a kernel starts with `vfork`,
+//! or with memory shared, write on after the worker's death; nobody can see that.
 //!
 //! Linux 5.14 or newer.
 
