@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::panic::Location;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,6 +107,26 @@ pub enum ErrorKind {
         name: String,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// Somebody has a lease on the array, or has mapped the file, and the two may not have it at once: any number may
+    /// read, or one write.
+    #[error(
+        "{what} is being {held} since {since}{}, and cannot be {wanted} at {at}",
+        match n_more { 0 => String::new(), n => format!(" (and by {n} more)") }
+    )]
+    Busy {
+        /// The array.
+        what: String,
+        /// What the other one does with it.
+        held: Access,
+        /// Where in the program the other one has got it.
+        since: &'static Location<'static>,
+        /// How many others there are beside that one.
+        n_more: usize,
+        /// What it was wanted for.
+        wanted: Access,
+        /// Where in the program it was wanted.
+        at: &'static Location<'static>,
     },
     /// An output was opened to be read alone.
     #[error("{what} was opened to be read: open it to be written")]
@@ -220,12 +241,46 @@ pub enum ErrorKind {
         /// Size of the array.
         len_bytes: u64,
     },
+    /// The call was cancelled.
+    #[error("cancelled with {n_done} of {n_tasks} tasks done")]
+    Cancelled {
+        /// Tasks that are done.
+        n_done: u64,
+        /// Tasks of the job.
+        n_tasks: u64,
+    },
+    /// The call took longer than it was given.
+    #[error("timed out with {n_done} of {n_tasks} tasks done")]
+    TimedOut {
+        /// Tasks that are done.
+        n_done: u64,
+        /// Tasks of the job.
+        n_tasks: u64,
+    },
     /// The workers' control memory holds what no honest worker writes, again and again.
     #[error("a worker keeps corrupting the pool's control memory ({times} times)")]
     ControlCorrupted {
         /// How often it was replaced during the job.
         times: u32,
     },
+}
+
+/// What somebody does with an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reads it.
+    Read,
+    /// Writes it.
+    Write,
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Access::Read => "read",
+            Access::Write => "written",
+        })
+    }
 }
 
 /// How a worker ended.
@@ -360,6 +415,13 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether it stands for one of the tasks that its report counts as failed.
+    fn names_a_task(&self) -> bool {
+        !matches!(self.inner.kind, ErrorKind::Cancelled { .. } | ErrorKind::TimedOut { .. })
+    }
+}
+
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Error { inner: Box::new(Inner { kind, report: None, partial: None }) }
@@ -382,10 +444,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.kind.fmt(f)?;
         match &self.inner.report {
-            Some(report) if report.n_failed > 1 => {
-                write!(f, " (and {} more tasks failed)", report.n_failed - 1)
-            }
-            _ => Ok(()),
+            None => Ok(()),
+            Some(report) => match report.n_failed - u32::from(self.names_a_task()) {
+                0 => Ok(()),
+                1 => write!(f, " (and 1 more task failed)"),
+                n => write!(f, " (and {n} more tasks failed)"),
+            },
         }
     }
 }

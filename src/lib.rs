@@ -28,6 +28,8 @@
 //!   [`map_indexed`](Call::map_indexed), [`update`](Call::update), [`zip_map`](Call::zip_map),
 //!   [`from_fn`](Call::from_fn), [`try_map`](Call::try_map), [`map_chunks`](Call::map_chunks),
 //!   [`reduce`](Call::reduce), and [`apply`](Call::apply) for the kernels of [`kernels`].
+//! * In the background: [`background`](Pool::background) runs any verbs while the caller goes on, over arrays that the job
+//!   owns or has leased ([`Handle`]). Any call can be [cancelled](Call::cancel_token), or have a [`timeout`](Call::timeout).
 //! * Start: [`init`] first thing in `main`; [`test_workers!`] in tests and benches; the feature `constructor`
 //!   for libraries.
 //! * Memory: [`Pool::zeros`] and its like make arrays; memory of dropped arrays is kept a while for the next
@@ -72,7 +74,7 @@ mod task;
 #[cfg(not(loom))]
 mod worker;
 
-pub use error::{Death, Deaths, Error, ErrorKind, ExitReason, Fault, JobReport, NpyError, Result};
+pub use error::{Access, Death, Deaths, Error, ErrorKind, ExitReason, Fault, JobReport, NpyError, Result};
 
 pub use shmpool_kernels as kernels;
 
@@ -80,12 +82,12 @@ pub use shmpool_kernels as kernels;
 pub use {
     arena::{Arena, ArenaBuilder, ArenaStats, HugePages},
     array::{
-        Array, ArrayIndex, FileArray, Indices, Input, NamedArray, NamedInfo, NpyElement, Shape, Source,
-        Target,
+        Array, ArrayIndex, FileArray, Handle, Indices, Input, NamedArray, NamedInfo, NpyElement, ReadLease,
+        Shape, Source, Target, WriteLease,
     },
     pool::{
-        ApplyKernel, Builder, ByElement, ByTile, Call, Chained, Pool, Progress, Stats, TryMapError,
-        ZipInputs, ZipWith,
+        ApplyKernel, Builder, ByElement, ByTile, Call, CancelToken, Chained, Job, Pool, Progress, Stats,
+        TryMapError, ZipInputs, ZipWith,
     },
     worker::init,
 };

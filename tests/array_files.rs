@@ -8,7 +8,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::{assert_same_bits, pool_of, watchdog};
-use shmpool::{ErrorKind, ExitReason, FileArray, NpyError, Pool};
+use shmpool::{Access, ErrorKind, ExitReason, FileArray, NpyError, Pool};
 
 /// A folder that is gone when the test ends.
 struct Folder(PathBuf);
@@ -65,10 +65,11 @@ fn npy_files_go_through_every_kind_of_verb() {
         assert_eq!(written.len(), 128 + 48);
         assert_eq!(written[128 + 40..], 35.0_f64.to_le_bytes());
         assert_eq!(pool.reduce(&ys, 0.0, |sum, y| sum + y, |a, b| a + b).unwrap(), 135.0);
-        // SAFETY: as above; the array that wrote it is not used any more.
+        drop(ys);
+        // SAFETY: as above.
         let again = unsafe { FileArray::<f64>::open_npy_mut(folder.path("out.npy")).unwrap() };
         assert!(again.is_writable() && !xs.is_writable());
-        assert_same_bits(&again, &ys, || "read again".to_owned());
+        assert_same_bits(&again, &[10.0, 15.0, 20.0, 25.0, 30.0, 35.0], || "read again".to_owned());
     }
 }
 
@@ -79,7 +80,7 @@ fn raw_files_are_arrays_from_any_byte_on() {
     let path = folder.path("samples.raw");
     std::fs::write(&path, (0..10_000_u16).flat_map(u16::to_ne_bytes).collect::<Vec<u8>>()).unwrap();
     let pool = pool_of(2);
-    // SAFETY: nobody else knows the file; both arrays are read while both are there.
+    // SAFETY: nobody else knows the file.
     unsafe {
         let xs = FileArray::<u16>::open_raw(&path, 200, [100, 90]).unwrap();
         assert_eq!(xs[0], 100);
@@ -91,6 +92,7 @@ fn raw_files_are_arrays_from_any_byte_on() {
         assert_eq!(error.to_string(), "bytes of the file: found [20000], wanted [20200]");
         let error = FileArray::<u16>::open_raw(&path, 200, [usize::MAX, 2]).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::SizeOverflow { .. }), "{error}");
+        drop(xs);
         let mut zs = FileArray::<u16>::open_raw_mut(&path, 0, 10_000).unwrap();
         pool.update(&mut zs, |z| *z = !*z).unwrap();
         zs.as_mut_slice().unwrap()[0] = 5;
@@ -166,4 +168,33 @@ fn workers_let_go_of_a_file_when_they_are_idle() {
         assert!(pool.map(&xs, |x| x + 1).unwrap().iter().all(|&x| x == 2));
         common::wait_until("the file is let go", || !pool.worker_pids().into_iter().any(mapped_by));
     }
+}
+#[test]
+fn two_arrays_of_one_file_are_one_array() {
+    let _watchdog = watchdog("two_arrays_of_one_file", 60);
+    let folder = Folder::new("busy");
+    let (path, link) = (folder.path("a.npy"), folder.path("b.npy"));
+    // SAFETY: of all of them: nobody else knows the file.
+    let written = unsafe { FileArray::<f32>::create_npy(&path, 8) }.unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    // SAFETY: as above.
+    for error in unsafe {
+        [
+            FileArray::<f32>::open_npy(&link).unwrap_err(),
+            FileArray::<f32>::open_npy_mut(&path).unwrap_err(),
+            FileArray::<f32>::create_npy(&path, 1).unwrap_err(),
+        ]
+    } {
+        let kind = error.kind();
+        assert!(matches!(kind, ErrorKind::Busy { held: Access::Write, .. }), "{error}");
+    }
+    assert_eq!(written.len(), 8, "and it has not been cut short");
+    drop(written);
+    // SAFETY: as above.
+    let (a, b) = unsafe { (FileArray::<f32>::open_npy(&path), FileArray::<f32>::open_npy(&link)) };
+    let (_a, b) = (a.unwrap(), b.unwrap());
+    // SAFETY: as above.
+    let error = unsafe { FileArray::<f32>::open_npy_mut(&path) }.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Busy { held: Access::Read, n_more: 1, .. }), "{error}");
+    drop(b);
 }

@@ -8,7 +8,7 @@ mod common;
 use std::process::{Command, Stdio};
 
 use common::{pool_of, watchdog};
-use shmpool::{ErrorKind, NamedArray, NamedInfo, NpyError};
+use shmpool::{Access, ErrorKind, NamedArray, NamedInfo, NpyError};
 
 /// A name of this test's own, removed when it ends.
 struct Name(String);
@@ -35,10 +35,10 @@ fn workers_read_and_write_a_named_array() {
         let mut ys = unsafe { NamedArray::create(&name.0, [10, 100], |ys: &mut [u32]| ys.fill(1)).unwrap() };
         pool.update(&mut ys, |y| *y += 1).unwrap();
         pool.map_into(&pool.map(&ys, |y| y * 5).unwrap(), &mut ys, |y| y + 1).unwrap();
-        // SAFETY: read alone, and `ys` is not written any more.
+        drop(ys);
+        // SAFETY: as above.
         let again = unsafe { NamedArray::<u32>::open(&name.0).unwrap() };
         assert!(again.shape() == [10, 100] && again.iter().all(|&y| y == 11));
-        drop(ys);
         assert_eq!(pool.reduce(&again, 0, |sum, y| sum + y, |a, b| a + b).unwrap(), 11_000);
         NamedArray::remove(&name.0).unwrap();
     }
@@ -202,4 +202,24 @@ fn garbage_is_what_nobody_uses() {
 unsafe fn memmap2_of(file: &std::fs::File) -> memmap2::Mmap {
     // SAFETY: by contract.
     unsafe { memmap2::Mmap::map(file).unwrap() }
+}
+#[test]
+fn two_arrays_of_one_name_are_one_array() {
+    let _watchdog = watchdog("two_arrays_of_one_name", 60);
+    let name = format!("shmpool-busy-{}", std::process::id());
+    // SAFETY: nobody else knows the name.
+    let written = unsafe { NamedArray::<u8>::create(&name, 8, |_| {}) }.unwrap();
+    // SAFETY: as above.
+    let error = unsafe { NamedArray::<u8>::open(&name) }.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Busy { held: Access::Write, .. }), "{error}");
+    drop(written);
+    // SAFETY: as above.
+    let mut read = unsafe { NamedArray::<u8>::open(&name) }.unwrap();
+    assert!(read.as_mut_slice().is_none());
+    let error = pool_of(1).update(&mut read, |y| *y += 1).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ReadOnly { .. }), "{error}");
+    drop(read);
+    // SAFETY: as above.
+    unsafe { NamedArray::<u8>::open_mut(&name) }.unwrap().as_mut_slice().unwrap()[7] = 1;
+    NamedArray::remove(&name).unwrap();
 }

@@ -14,7 +14,7 @@ use super::npy::{self, HEADER_BYTES_MAX, NpyElement};
 use super::part::Part;
 use super::shape::Shape;
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::{Share, Use, check_file_size};
+use crate::segment::{Claim, Share, Use, check_file_size};
 
 /// An array in a file on disk, mapped in place: no byte of it is read before a kernel asks for it, so it can be larger
 /// than memory. Workers map the file themselves while they use it.
@@ -25,8 +25,8 @@ use crate::segment::{Share, Use, check_file_size};
 /// They are `unsafe`, since a file belongs to everybody who can open it. While the array lives,
 /// * nobody truncates the file: a touch beyond its end is a SIGBUS, which kills a worker (the job's error then names
 ///   the array) or, if the program itself looks there, the program;
-/// * nobody else writes the part that holds the array, in this process or another: a `&[T]` would change.
-///   Two arrays of one file are two such writers, if one of them is written.
+/// * no other process writes the part that holds the array, and nothing else in this one: a `&[T]` would change. Two
+///   arrays of one file in one process are seen to: [`ErrorKind::Busy`], unless both are read.
 ///
 /// ```
 /// # shmpool::init();
@@ -40,7 +40,8 @@ use crate::segment::{Share, Use, check_file_size};
 /// let mut ramp = unsafe { FileArray::<f32>::create_npy(&path, [2, 3])? };
 /// pool.map_into(&pool.array_with([2, 3], |[y, x]| (3 * y + x) as f32)?, &mut ramp, |x| x / 2.0)?;
 /// ramp.flush()?;
-/// // SAFETY: as above; both are read from here on.
+/// drop(ramp); // or else the next line would say that the file is being written
+/// // SAFETY: as above.
 /// let again = unsafe { FileArray::<f32>::open_npy(&path)? };
 /// assert_eq!(again[..], [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
 /// let error = unsafe { FileArray::<f64>::open_npy(&path).unwrap_err() };
@@ -60,7 +61,9 @@ impl<T: NpyElement> FileArray<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Npy`] if it is none, or holds something else; [`ErrorKind::Shape`] in bytes if it ends before its
-    /// last element; [`ErrorKind::Os`].
+    /// last element; [`ErrorKind::Busy`] if this process has the file in another array, and one is written;
+    /// [`ErrorKind::Os`].
+    #[track_caller]
     pub unsafe fn open_npy(path: impl AsRef<Path>) -> Result<FileArray<T>> {
         let path = path.as_ref();
         open_npy(path, open(path, Use::Read)?, Use::Read)
@@ -73,6 +76,7 @@ impl<T: NpyElement> FileArray<T> {
     ///
     /// # Errors
     /// As for [`open_npy`](FileArray::open_npy).
+    #[track_caller]
     pub unsafe fn open_npy_mut(path: impl AsRef<Path>) -> Result<FileArray<T>> {
         let path = path.as_ref();
         open_npy(path, open(path, Use::Write)?, Use::Write)
@@ -85,11 +89,16 @@ impl<T: NpyElement> FileArray<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Os`] if the file cannot be made, or the disk has no room for it; [`ErrorKind::TooLarge`] beyond
-    /// `RLIMIT_FSIZE`; [`ErrorKind::SizeOverflow`].
+    /// `RLIMIT_FSIZE`; [`ErrorKind::SizeOverflow`]; [`ErrorKind::Busy`] if it is there, and an array of this process.
+    #[track_caller]
     pub unsafe fn create_npy(path: impl AsRef<Path>, shape: impl Into<Shape>) -> Result<FileArray<T>> {
         let path = path.as_ref();
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let file = file.map_err(|error| Error::os(format!("create {}", path.display()), error))?;
+        let fail = |error: io::Error| Error::os(format!("create {}", path.display()), error);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(&fail)?;
+        // Before an array that is mapped there loses its bytes.
+        drop(Claim::of(&file, 0..usize::MAX, Use::Write, &path.display().to_string())?);
+        file.set_len(0).map_err(fail)?;
         // SAFETY: the caller's contract.
         unsafe { FileArray::npy_into(path, file, shape) }
     }
@@ -102,6 +111,7 @@ impl<T: NpyElement> FileArray<T> {
     ///
     /// # Errors
     /// As for [`create_npy`](FileArray::create_npy).
+    #[track_caller]
     pub unsafe fn npy_into(path: &Path, file: File, shape: impl Into<Shape>) -> Result<FileArray<T>> {
         let shape = shape.into();
         let header = npy::format::<T>(&shape);
@@ -121,7 +131,9 @@ impl<T: Pod> FileArray<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Shape`] in bytes if the file ends before the last element; [`ErrorKind::Option`] if `offset` is
-    /// no multiple of the elements' alignment; [`ErrorKind::SizeOverflow`], [`ErrorKind::Os`].
+    /// no multiple of the elements' alignment; [`ErrorKind::Busy`] if this process has this part of the file in another
+    /// array, and one is written; [`ErrorKind::SizeOverflow`], [`ErrorKind::Os`].
+    #[track_caller]
     pub unsafe fn open_raw(
         path: impl AsRef<Path>,
         offset: usize,
@@ -138,6 +150,7 @@ impl<T: Pod> FileArray<T> {
     ///
     /// # Errors
     /// As for [`open_raw`](FileArray::open_raw).
+    #[track_caller]
     pub unsafe fn open_raw_mut(
         path: impl AsRef<Path>,
         offset: usize,
@@ -201,6 +214,7 @@ fn open(path: &Path, how: Use) -> Result<File> {
     file.map_err(|error| Error::os(format!("open {}", path.display()), error))
 }
 
+#[track_caller]
 fn open_npy<T: NpyElement>(path: &Path, mut file: File, how: Use) -> Result<FileArray<T>> {
     let mut beginning = Vec::new();
     let read = io::Read::by_ref(&mut file).take(HEADER_BYTES_MAX as u64).read_to_end(&mut beginning);
@@ -212,6 +226,7 @@ fn open_npy<T: NpyElement>(path: &Path, mut file: File, how: Use) -> Result<File
 }
 
 /// Maps a file from its start to the last element.
+#[track_caller]
 fn map<T: Pod>(path: &Path, file: File, offset: usize, shape: Shape, how: Use) -> Result<FileArray<T>> {
     if !offset.is_multiple_of(align_of::<T>()) {
         let why = "bytes into the file: the elements must lie on an edge of their type";
@@ -225,7 +240,7 @@ fn map<T: Pod>(path: &Path, file: File, offset: usize, shape: Shape, how: Use) -
     }
     let share = match len {
         0 => None, // nothing to map, and a mapping of no bytes is none
-        _ => Some(Share::of_file(path.display().to_string(), file, end, how)?),
+        _ => Some(Share::of_file(path.display().to_string(), file, offset..end, how)?),
     };
     let part = Part::new(share, offset, shape, len).expect("checked above");
     Ok(FileArray { part })

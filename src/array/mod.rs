@@ -4,6 +4,7 @@
 mod array;
 mod file;
 mod input;
+mod lease;
 mod named;
 mod npy;
 mod part;
@@ -13,6 +14,7 @@ mod source;
 pub use array::{Array, ArrayIndex};
 pub use file::FileArray;
 pub use input::Input;
+pub use lease::{Handle, ReadLease, WriteLease};
 pub use named::{NamedArray, NamedInfo};
 pub use npy::NpyElement;
 pub use shape::{Indices, Shape};

@@ -34,7 +34,8 @@ use crate::segment::{Share, Use};
 ///
 /// # The contract of the constructors
 /// They are `unsafe`, since every process of this user can open the name. While the array lives, nobody cuts it short,
-/// and nobody else writes an element while this process or a job uses it. Programs agree on that by means of their own.
+/// and no other process writes an element while this one or a job uses it. Programs agree on that by means of their own.
+/// Two arrays of one name in one process are seen to: [`ErrorKind::Busy`], unless both are read.
 ///
 /// ```
 /// # shmpool::init();
@@ -44,10 +45,11 @@ use crate::segment::{Share, Use};
 ///
 /// // SAFETY: nobody else uses this name.
 /// let scan = unsafe { NamedArray::create(&name, [2, 3], |xs: &mut [f32]| xs.fill(1.5))? };
-/// // SAFETY: another program, perhaps; both read.
+/// drop(scan); // or else the next line would say that it is being written
+/// // SAFETY: as above; in another program, perhaps.
 /// let again = unsafe { NamedArray::<f32>::open(&name)? };
 /// assert_eq!((again.shape(), again[5]), (&[2, 3][..], 1.5));
-/// assert_eq!(pool.reduce(&scan, 0.0, |sum, x| sum + x, |a, b| a + b)?, 9.0);
+/// assert_eq!(pool.reduce(&again, 0.0, |sum, x| sum + x, |a, b| a + b)?, 9.0);
 /// NamedArray::remove(&name)?;
 /// # Ok::<(), shmpool::Error>(())
 /// ```
@@ -122,6 +124,7 @@ impl<T: NpyElement> NamedArray<T> {
     /// # Errors
     /// [`ErrorKind::Os`] if the name is taken, or `/dev/shm` has no room for it (containers often get 64 MiB);
     /// [`ErrorKind::Option`] for a name with a slash, or none; [`ErrorKind::SizeOverflow`].
+    #[track_caller]
     pub unsafe fn create(
         name: &str,
         shape: impl Into<Shape>,
@@ -143,7 +146,7 @@ impl<T: NpyElement> NamedArray<T> {
         reserve(&path, &file, size)?;
         flock(&file, FlockOperation::LockShared).map_err(|error| fail(error.into()))?;
         let trailer_file = file.try_clone().map_err(fail)?;
-        let mut array = map(name, file, &shape, size)?;
+        let mut array = map(name, file, &shape, size, Use::Write)?;
         // SAFETY: nobody else knows yet what it will be: the trailer is missing, as the documentation says.
         fill(unsafe { array.part.as_mut_slice() });
         let mut trailer =
@@ -158,43 +161,81 @@ impl<T: NpyElement> NamedArray<T> {
         Ok(array)
     }
 
-    /// The array of this name, which this library has created, perhaps in another program.
+    /// The array of this name, which this library has created, perhaps in another program; to be read.
     ///
     /// # Safety
     /// See [the contract](NamedArray#the-contract-of-the-constructors).
     ///
     /// # Errors
     /// [`ErrorKind::Os`] if there is none; [`ErrorKind::Named`] if it is not ready, or not ours: then
-    /// [`open_foreign`](NamedArray::open_foreign) opens it; [`ErrorKind::Npy`] if its elements are of another type.
+    /// [`open_foreign`](NamedArray::open_foreign) opens it; [`ErrorKind::Npy`] if its elements are of another type;
+    /// [`ErrorKind::Busy`] if this process has another array of this name, and one is written.
+    #[track_caller]
     pub unsafe fn open(name: &str) -> Result<NamedArray<T>> {
-        let (path, file) = open(name)?;
-        let Some((trailer, header)) = Trailer::read(&file) else {
-            let why = "has no trailer: its program is not ready, or it is not shmpool's";
-            return Err(ErrorKind::Named { name: name.to_owned(), why }.into());
-        };
-        let shape = npy::shape_of::<T>(&header);
-        let shape = shape.map_err(|error| Error::from(ErrorKind::Npy { path, error }))?;
-        let size = end_of::<T>(&shape, 0)?;
-        if size as u64 != trailer.len_bytes {
-            let why = "has a damaged trailer: shape and size contradict each other";
-            return Err(ErrorKind::Named { name: name.to_owned(), why }.into());
-        }
-        map(name, file, &shape, size)
+        open_ours(name, Use::Read)
     }
-}
 
-impl<T: Pod> NamedArray<T> {
-    /// Shared memory that another library has made, as an array of this shape that begins at its first byte.
+    /// As [`open`](NamedArray::open), to be read and written.
     ///
     /// # Safety
     /// See [the contract](NamedArray#the-contract-of-the-constructors).
     ///
     /// # Errors
-    /// [`ErrorKind::Os`] if there is none; [`ErrorKind::Shape`] in bytes if it is too small; [`ErrorKind::SizeOverflow`].
+    /// As for [`open`](NamedArray::open).
+    #[track_caller]
+    pub unsafe fn open_mut(name: &str) -> Result<NamedArray<T>> {
+        open_ours(name, Use::Write)
+    }
+}
+
+#[track_caller]
+fn open_ours<T: NpyElement>(name: &str, how: Use) -> Result<NamedArray<T>> {
+    let (path, file) = open(name, how)?;
+    let Some((trailer, header)) = Trailer::read(&file) else {
+        let why = "has no trailer: its program is not ready, or it is not shmpool's";
+        return Err(ErrorKind::Named { name: name.to_owned(), why }.into());
+    };
+    let shape = match npy::shape_of::<T>(&header) {
+        Ok(shape) => shape,
+        Err(error) => return Err(ErrorKind::Npy { path, error }.into()),
+    };
+    let size = end_of::<T>(&shape, 0)?;
+    if size as u64 != trailer.len_bytes {
+        let why = "has a damaged trailer: shape and size contradict each other";
+        return Err(ErrorKind::Named { name: name.to_owned(), why }.into());
+    }
+    map(name, file, &shape, size, how)
+}
+
+impl<T: Pod> NamedArray<T> {
+    /// Shared memory that another library has made, as an array of this shape that begins at its first byte; to be read.
+    ///
+    /// # Safety
+    /// See [the contract](NamedArray#the-contract-of-the-constructors).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if there is none; [`ErrorKind::Shape`] in bytes if it is too small;
+    /// [`ErrorKind::SizeOverflow`]; [`ErrorKind::Busy`] as for [`open`](NamedArray::open).
+    #[track_caller]
     pub unsafe fn open_foreign(name: &str, shape: impl Into<Shape>) -> Result<NamedArray<T>> {
-        let ((_, file), shape) = (open(name)?, shape.into());
-        let size = end_of::<T>(&shape, 0)?;
-        map(name, file, &shape, size)
+        open_foreign(name, shape.into(), Use::Read)
+    }
+
+    /// As [`open_foreign`](NamedArray::open_foreign), to be read and written.
+    ///
+    /// # Safety
+    /// See [the contract](NamedArray#the-contract-of-the-constructors).
+    ///
+    /// # Errors
+    /// As for [`open_foreign`](NamedArray::open_foreign).
+    #[track_caller]
+    pub unsafe fn open_foreign_mut(name: &str, shape: impl Into<Shape>) -> Result<NamedArray<T>> {
+        open_foreign(name, shape.into(), Use::Write)
+    }
+
+    /// Whether it was opened to be written.
+    pub fn is_writable(&self) -> bool {
+        self.part.share().is_none_or(|share| share.by_workers() == Use::Write)
     }
 
     /// Its name.
@@ -223,11 +264,14 @@ impl<T: Pod> NamedArray<T> {
         self.part.as_slice()
     }
 
-    /// The elements in row-major order.
-    pub fn as_mut_slice(&mut self) -> &mut [T] {
-        // SAFETY: opened to be written; nobody else writes or reads meanwhile, as whoever opened it has promised; and
-        // `&mut self` is the only way to it through this array.
-        unsafe { self.part.as_mut_slice() }
+    /// The elements in row-major order; `None` if it was opened to be read.
+    pub fn as_mut_slice(&mut self) -> Option<&mut [T]> {
+        if !self.is_writable() {
+            return None;
+        }
+        // SAFETY: writable; nobody else writes or reads meanwhile, as whoever opened it has promised; and `&mut self` is
+        // the only way to it in this process [the claim of its share].
+        Some(unsafe { self.part.as_mut_slice() })
     }
 
     pub(crate) fn part(&self) -> &Part<T> {
@@ -291,12 +335,19 @@ fn path_of(name: &str) -> Result<PathBuf> {
     Ok(Path::new(FOLDER).join(name))
 }
 
+#[track_caller]
+fn open_foreign<T: Pod>(name: &str, shape: Shape, how: Use) -> Result<NamedArray<T>> {
+    let (_, file) = open(name, how)?;
+    let size = end_of::<T>(&shape, 0)?;
+    map(name, file, &shape, size, how)
+}
+
 /// Opens and locks a name, and makes sure that it has not been collected meanwhile.
-fn open(name: &str) -> Result<(PathBuf, File)> {
+fn open(name: &str, how: Use) -> Result<(PathBuf, File)> {
     let path = path_of(name)?;
     let fail = |error: std::io::Error| Error::os(format!("open named array {name:?}"), error);
     loop {
-        let file = File::options().read(true).write(true).open(&path).map_err(fail)?;
+        let file = File::options().read(true).write(how == Use::Write).open(&path).map_err(fail)?;
         match flock(&file, FlockOperation::LockShared) {
             Err(Errno::INTR) => continue,
             locked => locked.map_err(|error| fail(error.into()))?,
@@ -314,7 +365,8 @@ fn is_still(name: &str, file: &File) -> bool {
     there.is_some() && there == file.metadata().ok().map(id)
 }
 
-fn map<T: Pod>(name: &str, file: File, shape: &Shape, size: usize) -> Result<NamedArray<T>> {
+#[track_caller]
+fn map<T: Pod>(name: &str, file: File, shape: &Shape, size: usize, how: Use) -> Result<NamedArray<T>> {
     let found =
         file.metadata().map_err(|error| Error::os(format!("stat named array {name:?}"), error))?.len();
     if (size as u64) > found {
@@ -323,7 +375,7 @@ fn map<T: Pod>(name: &str, file: File, shape: &Shape, size: usize) -> Result<Nam
     }
     let share = match size {
         0 => None,
-        _ => Some(Share::of_file(name.to_owned(), file, size, Use::Write)?),
+        _ => Some(Share::of_file(name.to_owned(), file, 0..size, how)?),
     };
     let part = Part::new(share, 0, *shape, shape.n_elements()?).expect("checked above");
     Ok(NamedArray { part, name: name.to_owned() })

@@ -1,11 +1,12 @@
 //! Choices before a pool is built, and the building.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shmpool_kernels::Level;
 
-use super::{Backend, Pool};
+use super::background::Background;
+use super::{Backend, Core, Pool};
 use crate::arena::Arena;
 use crate::control::N_WORKERS_MAX;
 use crate::error::{Error, ErrorKind, Result};
@@ -125,7 +126,9 @@ impl Builder {
             n => start(&arena, n, self.start_wait.unwrap_or(START_WAIT))?,
         };
         let (n_jobs, bytes_copied) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Pool { backend, arena, n_workers, level, n_jobs, bytes_copied })
+        let (owner, background) = (std::process::id(), Background::default());
+        let core = Core { backend, arena, n_workers, level, owner, n_jobs, bytes_copied, background };
+        Ok(Pool { core: Arc::new(core), is_owner: true })
     }
 }
 
@@ -139,16 +142,11 @@ fn start(arena: &Arena, n_workers: usize, start_wait: Duration) -> Result<Backen
         move || supervise(&shared)
     });
     let supervisor = supervisor.map_err(|error| Error::os("starting the supervisor thread", error))?;
-    let owner = std::process::id();
-    let backend =
-        Backend::Processes { shared: Arc::clone(&shared), supervisor: Some(supervisor), owner, spin };
     match wait_until_live(&shared) {
-        Ok(()) => Ok(backend),
+        Ok(()) => Ok(Backend::Processes { shared, supervisor: Mutex::new(Some(supervisor)), spin }),
         Err(error) => {
             shared.stop();
-            if let Backend::Processes { supervisor: Some(supervisor), .. } = backend {
-                let _ = supervisor.join();
-            }
+            let _ = supervisor.join();
             Err(error)
         }
     }

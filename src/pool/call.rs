@@ -1,12 +1,12 @@
 //! The verbs: each turns its arguments into a job, runs it, and turns what became of it into a result.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod};
 use shmpool_kernels::{Element, ElementStep, IndexKernel, Reduction, ZipKernel};
 
-use super::executor::Report;
+use super::cancel::{CancelToken, Terms};
 use super::{ApplyKernel, Pool, Progress};
 use crate::arena::Overrun;
 use crate::array::{Array, Home, Shape, Source, Target};
@@ -14,9 +14,10 @@ use crate::control::parent::{POPULATE, STREAM};
 use crate::control::{MESSAGE_BYTES_MAX, N_OPERANDS, PARAMS_BYTES_MAX};
 use crate::error::{Error, ErrorKind, JobReport, Result};
 use crate::segment::Use;
+use crate::sys::clock;
 use crate::task::job::{self, JobArgs, JobSpec, Operand, Policy, code_of};
 use crate::task::kernel::{Kernel, Place};
-use crate::task::mirror::{Ended, Failure};
+use crate::task::mirror::{Ended, Failure, Stop};
 use crate::task::verbs::{
     ApplyStep, ByClosures, ByKernel, Combine, ElementHead, Fill, FillBy, Fold, Folder, FromFn, Generate, Map,
     MapChunks, MapIndexed, MapRows, MapWith, TryMap, Update, Zip2, Zip3, Zip4, ZipApply2, ZipApply3,
@@ -44,10 +45,10 @@ const REDUCE_GROUP: usize = 1024;
 #[derive(Clone, Copy)]
 #[must_use]
 pub struct Call<'a> {
-    pool: &'a Pool,
-    grain: Option<u64>,
-    retries: Option<u32>,
-    report: Report<'a>,
+    pub(super) pool: &'a Pool,
+    pub(super) grain: Option<u64>,
+    pub(super) retries: Option<u32>,
+    pub(super) terms: Terms<'a>,
 }
 
 /// A failed [`Call::try_map`].
@@ -68,7 +69,7 @@ pub enum TryMapError<E> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(pool: &'a Pool) -> Self {
-        Call { pool, grain: None, retries: None, report: None }
+        Call { pool, grain: None, retries: None, terms: Terms::default() }
     }
 
     /// Elements of one task: what a death costs at most, what [`map_chunks`](Call::map_chunks) sees at once,
@@ -91,7 +92,34 @@ impl<'a> Call<'a> {
     /// Calls `report` in the calling thread now and then, some ten times a second, while the job runs. It may call
     /// verbs too, but not wait for one of the pool's 64 job slots ([`ErrorKind::TooManyJobs`]).
     pub fn progress(mut self, report: &'a dyn Fn(Progress)) -> Self {
-        self.report = Some(report);
+        self.terms.report = Some(report);
+        self
+    }
+
+    /// Lets somebody else end the call early, by the token.
+    pub fn cancel_token(mut self, token: &'a CancelToken) -> Self {
+        self.terms.token = Some(token);
+        self
+    }
+
+    /// The time that the call has, from now on: [`ErrorKind::TimedOut`] beyond it. Tasks that are not begun by then will
+    /// not be; those that are have another 50 ms, then their workers are killed and replaced. Time for which this
+    /// process is stopped does not count. With `workers(0)` nobody can be killed.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// use std::time::Duration;
+    ///
+    /// let xs = pool.zeros::<u8>(10)?;
+    /// let call = pool.call().grain(1).timeout(Duration::from_millis(20));
+    /// let error = call.map(&xs, |x| { std::thread::sleep(Duration::from_millis(10)); x }).unwrap_err();
+    /// assert!(matches!(error.kind(), shmpool::ErrorKind::TimedOut { n_tasks: 10, .. }), "{error}");
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn timeout(mut self, time: Duration) -> Self {
+        let deadline = clock::awake().saturating_add(time);
+        self.terms.deadline = Some(self.terms.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
         self
     }
 
@@ -185,7 +213,7 @@ impl<'a> Call<'a> {
     {
         let _ = stateless(f);
         const { assert!(size_of::<E>() + 8 <= MESSAGE_BYTES_MAX, "an error of a kernel has at most 1000 bytes") };
-        let mut out = self.pool.arena.for_output(Shape::try_from(xs.shape())?)?;
+        let mut out = self.pool.arena().for_output(Shape::try_from(xs.shape())?)?;
         let policy = Policy { first_error_wins: true, ..Policy::IDEMPOTENT };
         let (job, ended) = self.start::<TryMap<F, S::Item, U, E>, Array<U>>(
             "out",
@@ -195,7 +223,7 @@ impl<'a> Call<'a> {
             policy,
         )?;
         match ended.failures.first_key_value() {
-            Some((&task, Failure::Returned(bytes))) => {
+            Some((&task, Failure::Returned(bytes))) if ended.stopped.is_none() => {
                 let (index, error) = bytes.split_at_checked(8).unwrap_or_default();
                 let index = <[u8; 8]>::try_from(index).map_or(u64::MAX, u64::from_ne_bytes);
                 match bytemuck::checked::try_pod_read_unaligned(error) {
@@ -315,7 +343,7 @@ impl<'a> Call<'a> {
         let mut shape = xs.shape().to_vec();
         let from = std::mem::replace(shape.last_mut().expect("a shape has dimensions"), width);
         let input = self.input("xs", xs)?;
-        let mut out = self.pool.arena.for_output(Shape::try_from(&shape[..])?)?;
+        let mut out = self.pool.arena().for_output(Shape::try_from(&shape[..])?)?;
         let n_rows = out.len().checked_div(width).unwrap_or(0);
         let job = JobShape {
             n_elements: n_rows as u64,
@@ -454,7 +482,7 @@ impl<'a> Call<'a> {
         let head = ElementHead {
             table: Place::of(std::ptr::from_ref(step.table()) as usize)?.0,
             n_bytes: parameters.len() as u32,
-            level: self.pool.level as u32,
+            level: self.pool.level() as u32,
         };
         let params = [bytemuck::bytes_of(&head), parameters].concat();
         self.write::<ApplyStep, O>("out", out, &[self.input("xs", xs)?], &params, Policy::IDEMPOTENT)
@@ -485,7 +513,7 @@ impl<'a> Call<'a> {
         inputs: &[Argument],
         params: &[u8],
     ) -> Result<Array<U>> {
-        let mut out = self.pool.arena.for_output(Shape::try_from(shape)?)?;
+        let mut out = self.pool.arena().for_output(Shape::try_from(shape)?)?;
         let (job, ended) = self.start::<K, _>("out", &mut out, inputs, params, Policy::IDEMPOTENT)?;
         job.conclude_with(out, ended)
     }
@@ -550,7 +578,7 @@ impl<'a> Call<'a> {
         group: usize,
         params: &[u8],
     ) -> Result<Array<A>> {
-        let mut out = self.pool.arena.for_output::<A>(n.div_ceil(group).into())?;
+        let mut out = self.pool.arena().for_output::<A>(n.div_ceil(group).into())?;
         let shape = [n as u64, group as u64, 1, 1];
         let job = JobShape { n_elements: out.len() as u64, grain: 1, shape, flags: 0, in_order: true };
         let (job, ended) =
@@ -581,7 +609,7 @@ impl<'a> Call<'a> {
         let JobShape { n_elements, grain, shape, flags, in_order } = job;
         let flags = if in_order && !out.is_warm() { flags | POPULATE } else { flags };
         let spec = JobSpec {
-            code: code_of::<K>(self.pool.level)?,
+            code: code_of::<K>(self.pool.level())?,
             args: JobArgs { n_elements, grain, shape, operands, flags },
             n_tasks: job::n_tasks(n_elements, grain)?,
             params,
@@ -589,8 +617,8 @@ impl<'a> Call<'a> {
             names: arguments.map(|argument| argument.what),
         };
         let started = Instant::now();
-        let ended = self.pool.run(&spec, self.report)?;
-        if ended.n_failed == 0 {
+        let ended = self.pool.run(&spec, &self.terms)?;
+        if ended.n_failed == 0 && ended.stopped.is_none() {
             out.mark_written();
         }
         let overrun = arguments.iter().find_map(|argument| self.overrun(argument));
@@ -600,7 +628,7 @@ impl<'a> Call<'a> {
     /// Whether somebody wrote outside of an array of the arena.
     fn overrun(&self, argument: &Argument) -> Option<(Argument, Overrun)> {
         let Operand { share, offset, bytes } = argument.operand;
-        let overrun = if share == 0 { self.pool.arena.overrun(offset, bytes) } else { None };
+        let overrun = if share == 0 { self.pool.arena().overrun(offset, bytes) } else { None };
         overrun.map(|overrun| (*argument, overrun))
     }
 
@@ -611,7 +639,7 @@ impl<'a> Call<'a> {
                 Err(ErrorKind::Option { option: "grain", value: "0".to_owned(), why }.into())
             }
             Some(grain) => Ok(grain),
-            None => Ok(job::grain(n_elements, element_bytes, self.pool.n_workers)),
+            None => Ok(job::grain(n_elements, element_bytes, self.pool.n_workers())),
         }
     }
 
@@ -629,7 +657,7 @@ impl<'a> Call<'a> {
     pub(super) fn input(&self, what: &'static str, array: &impl Source) -> Result<Argument> {
         let place = array.place();
         let share = match place.home {
-            Home::Arena(arena) if !arena.same(&self.pool.arena) => {
+            Home::Arena(arena) if !arena.same(self.pool.arena()) => {
                 return Err(ErrorKind::ForeignArray { what }.into());
             }
             Home::Arena(_) | Home::Nowhere => 0,
@@ -646,7 +674,8 @@ impl<'a> Call<'a> {
         self.input(what, array)
     }
 
-    pub(super) fn pool(&self) -> &'a Pool {
+    /// The pool that the call is to.
+    pub fn pool(&self) -> &'a Pool {
         self.pool
     }
 }
@@ -689,7 +718,12 @@ impl Finished {
 
     /// The job's result: nothing, or the error of its first failed task, with a report.
     pub(super) fn conclude(&self, ended: Ended) -> Result<()> {
-        if ended.failures.is_empty() {
+        let Progress { n_done, n_tasks } = ended.progress();
+        let stopped = ended.stopped.map(|why| match why {
+            Stop::Cancelled => ErrorKind::Cancelled { n_done, n_tasks },
+            Stop::TimedOut => ErrorKind::TimedOut { n_done, n_tasks },
+        });
+        if ended.failures.is_empty() && stopped.is_none() {
             let whole = if ended.n_tasks == 0 { vec![] } else { vec![(0, u64::from(ended.n_tasks))] };
             assert_eq!(ended.done, whole, "a job without failures has done all of its tasks");
             return match self.overrun {
@@ -711,8 +745,8 @@ impl Finished {
                 Failure::Interrupted | Failure::Returned(_) => ErrorKind::Interrupted { task, elements },
             }
         };
-        let mut failures = ended.failures.into_iter().map(describe);
-        let first = failures.next().expect("not empty");
+        let mut failures = stopped.into_iter().chain(ended.failures.into_iter().map(describe));
+        let first = failures.next().expect("one or the other");
         let report = JobReport {
             n_tasks: ended.n_tasks,
             failures: failures.collect(),

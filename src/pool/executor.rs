@@ -7,13 +7,14 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::Progress;
+use super::cancel::Terms;
 use crate::control::N_JOBS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::park::{self, Spin};
 use crate::supervisor::{Engine, Shared};
-use crate::sys::futex;
+use crate::sys::{clock, futex};
 use crate::task::job::JobSpec;
-use crate::task::mirror::Ended;
+use crate::task::mirror::{Ended, Stop};
 
 /// The first sleep of a caller, and the last: it looks at the table at least this often.
 const TICK_MIN: Duration = Duration::from_millis(10);
@@ -21,20 +22,29 @@ const TICK_MAX: Duration = Duration::from_millis(100);
 /// How often the worker-written segment may be replaced under one job.
 const REPLACED_MAX: u32 = 3;
 
-/// Called with what is done while a job runs.
-pub(crate) type Report<'a> = Option<&'a dyn Fn(Progress)>;
+/// How long the tasks of a call may go on beyond its deadline before their workers are killed.
+const LAST_CHANCE: Duration = Duration::from_millis(50);
 
 /// Runs a job to its end. When this returns, no worker touches the job's arrays any more.
-pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: Report<'_>) -> Result<Ended> {
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    spec: &JobSpec<'_>,
+    spin: Duration,
+    terms: &Terms<'_>,
+) -> Result<Ended> {
     let guard = Guard(shared);
-    let index = match open(shared, spec) {
-        Ok(index) => index,
-        Err(error) => {
+    let opened = open(shared, spec, terms);
+    let (index, id) = match opened {
+        Ok(Ok(opened)) => opened,
+        refused => {
             std::mem::forget(guard);
-            return Err(error);
+            return refused.map(|why| Ended::before_it_began(spec.n_tasks, why.expect_err("not opened")));
         }
     };
-    let mut wait = Wait::new(spin);
+    if let Some(token) = terms.token {
+        token.enter(shared, id);
+    }
+    let mut wait = Wait::new(spin, terms);
     loop {
         let mut engine = shared.lock();
         let workers = Arc::clone(&engine.workers);
@@ -42,6 +52,9 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
         let seen = park::counted(progress);
         if let Some(ended) = look(shared, &mut engine, index) {
             drop(engine);
+            if let Some(token) = terms.token {
+                token.leave(shared, id, ended.as_ref().ok().map(Ended::progress));
+            }
             shared.changed.notify_one(); // a slot is free
             std::mem::forget(guard);
             if let Some(panic) = wait.panic {
@@ -52,13 +65,14 @@ pub(crate) fn run(shared: &Shared, spec: &JobSpec<'_>, spin: Duration, report: R
         drop(engine);
         let changed = || (park::counted(progress) != seen).then_some(());
         if wait.spin.until(changed).is_none() {
-            futex::wait(&progress.completed, seen, futex::ANY, Some(wait.tick));
+            futex::wait(&progress.completed, seen, futex::ANY, Some(wait.nap()));
         }
+        wait.keep_time(shared, id);
         // However often it was woken: a worker could wake it all the time.
         if wait.looked.elapsed() >= wait.tick {
             wait.look_around(shared, index);
         }
-        if let Some(report) = report {
+        if let Some(report) = terms.report {
             wait.report(shared, index, report);
         }
     }
@@ -74,12 +88,19 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Waits for a slot and offers the job's leases.
-fn open(shared: &Shared, spec: &JobSpec<'_>) -> Result<usize> {
+/// Waits for a slot and offers the job's leases; its slot and number, unless the call is to end before.
+fn open(
+    shared: &Shared,
+    spec: &JobSpec<'_>,
+    terms: &Terms<'_>,
+) -> Result<std::result::Result<(usize, u64), Stop>> {
     let mut engine = shared.lock();
     loop {
         if let Some(error) = engine.broken() {
             return Err(error);
+        }
+        if let Some(why) = terms.stop() {
+            return Ok(Err(why));
         }
         if !engine.is_corrupt() {
             let (mirror, control) = engine.split(shared.parent.get());
@@ -89,7 +110,7 @@ fn open(shared: &Shared, spec: &JobSpec<'_>) -> Result<usize> {
                 }
                 shared.announce(&engine, false);
                 engine.mirror.take_offered(); // that was it
-                return Ok(index);
+                return Ok(Ok((index, engine.mirror.job(index).id)));
             }
         }
         if REPORTING.get() && !engine.is_corrupt() {
@@ -158,11 +179,33 @@ struct Wait {
     n_done: u64,
     panic: Option<Box<dyn std::any::Any + Send>>,
     spin: Spin,
+    /// When its time is up, in the time of [`clock::awake`]; then, when those who go on are to be killed.
+    deadline: Option<Duration>,
+    late: bool,
 }
 
 impl Wait {
-    fn new(spin: Duration) -> Self {
-        Wait { tick: TICK_MIN, looked: Instant::now(), n_done: 0, panic: None, spin: Spin::new(spin) }
+    fn new(spin: Duration, terms: &Terms<'_>) -> Self {
+        let (looked, spin, deadline) = (Instant::now(), Spin::new(spin), terms.deadline);
+        Wait { tick: TICK_MIN, looked, n_done: 0, panic: None, spin, deadline, late: false }
+    }
+
+    /// How long to sleep.
+    fn nap(&self) -> Duration {
+        let left = self.deadline.map(|deadline| deadline.saturating_sub(clock::awake()));
+        left.map_or(self.tick, |left| left.min(self.tick))
+    }
+
+    /// Ends the job when its time is up: what is not begun at once, what is a moment later.
+    fn keep_time(&mut self, shared: &Shared, id: u64) {
+        let Some(deadline) = self.deadline else { return };
+        clock::beat();
+        if clock::awake() < deadline {
+            return;
+        }
+        shared.stop_job(id, Stop::TimedOut, self.late);
+        self.deadline = (!self.late).then_some(deadline + LAST_CHANCE);
+        self.late = true;
     }
 
     /// A tick has passed. A worker may have lied, so that nobody runs a lease. If nothing was done, a wake-up may have
@@ -192,7 +235,7 @@ impl Wait {
         let progress = {
             let mut engine = shared.lock();
             let (mirror, control) = engine.split(shared.parent.get());
-            Progress { n_done: mirror.n_done(control, index), n_tasks: mirror.job(index).n_tasks().into() }
+            mirror.progress(control, index)
         };
         let outer = REPORTING.replace(true);
         let reported = catch_unwind(AssertUnwindSafe(|| report(progress)));

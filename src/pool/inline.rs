@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Progress, executor::Report};
+use super::Progress;
+use super::cancel::Terms;
 use crate::arena::Arena;
 use crate::control::PARAMS_BYTES_MAX;
 use crate::segment::Share;
@@ -12,8 +13,8 @@ use crate::task::kernel::{Invocation, Outcome, Params};
 use crate::task::mirror::{Ended, FAILURES_MAX, Failure};
 use crate::worker::caught;
 
-/// Runs every task, or up to the first error where that is what counts.
-pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, report: Report<'_>) -> Ended {
+/// Runs every task, or up to the first error where that is what counts, or until the call is to end.
+pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, terms: &Terms<'_>) -> Ended {
     let mut params = Box::new(Params([0; PARAMS_BYTES_MAX / 8]));
     bytemuck::cast_slice_mut(&mut params.0)[..spec.params.len()].copy_from_slice(spec.params);
     let mut call = Invocation::new();
@@ -26,8 +27,12 @@ pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, report: Report<'_>) -> Ende
     let code = unsafe { spec.code.trampoline() }.expect("a place made here leads back here");
 
     let mut done: Vec<(u64, u64)> = Vec::new();
-    let (mut failures, mut n_failed) = (BTreeMap::new(), 0);
+    let (mut failures, mut n_failed, mut stopped) = (BTreeMap::new(), 0, None);
     for task in 0..spec.n_tasks {
+        stopped = terms.stop();
+        if stopped.is_some() {
+            break;
+        }
         // SAFETY: the verb made job and code for each other; this thread alone runs the job; the level was
         // checked when the pool was built.
         let failure = match caught(|| unsafe { code(&call, task) }) {
@@ -52,9 +57,13 @@ pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, report: Report<'_>) -> Ende
                 break;
             }
         }
-        if let Some(report) = report {
-            report(Progress { n_done: u64::from(task) + 1, n_tasks: spec.n_tasks.into() });
+        let progress = Progress { n_done: u64::from(task) + 1, n_tasks: spec.n_tasks.into() };
+        if let Some(report) = terms.report {
+            report(progress);
+        }
+        if let Some(token) = terms.token {
+            token.note(progress);
         }
     }
-    Ended { n_tasks: spec.n_tasks, done, failures, n_failed }
+    Ended { n_tasks: spec.n_tasks, done, failures, n_failed, stopped }
 }

@@ -1,23 +1,29 @@
 //! What users hold: the pool and its verbs.
 
 mod apply;
+mod background;
 mod builder;
 mod call;
+mod cancel;
 mod executor;
 mod inline;
 
 pub use apply::{ApplyKernel, ByElement, ByTile, Chained};
+pub use background::Job;
 pub use builder::Builder;
 pub use call::{Call, TryMapError, ZipInputs, ZipWith};
+pub use cancel::CancelToken;
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod};
 use shmpool_kernels::{IndexKernel, Level, Reduction};
 
+use self::background::Background;
+use self::cancel::Terms;
 use crate::arena::{Arena, ArenaStats};
 use crate::array::{Array, Indices, Input, Shape, Source, Target};
 use crate::error::Result;
@@ -25,15 +31,7 @@ use crate::supervisor::Shared;
 use crate::sync::{AtomicU64, Relaxed};
 use crate::task::job::JobSpec;
 use crate::task::mirror::Ended;
-
-/// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Tasks that are done.
-    pub n_done: u64,
-    /// Tasks in all.
-    pub n_tasks: u64,
-}
+pub use crate::task::mirror::Progress;
 
 /// What a pool has done and holds.
 #[derive(Debug, Clone)]
@@ -60,8 +58,8 @@ pub struct Stats {
 /// instruction: it is replaced, and what it had not finished runs again, or fails with an error that says how
 /// the worker died.
 ///
-/// The pool can be shared between threads (`&Pool`); jobs of several threads run side by side. Dropping it
-/// ends the workers.
+/// The pool can be shared between threads (`&Pool`); jobs of several threads run side by side, and so do those in the
+/// [background](Pool::background). Dropping it waits for these and ends the workers.
 ///
 /// # Kernels
 /// A kernel is a function, or a closure that captures nothing: workers are separate processes, and find it by
@@ -100,20 +98,28 @@ pub struct Stats {
 /// [`ElementKernel`](crate::kernels::ElementKernel). Functions of the C library, such as `x.exp()`, are calls and do not
 /// vectorise; those of [`kernels::math`](crate::kernels::math) do.
 pub struct Pool {
+    core: Arc<Core>,
+    /// Threads of background jobs have handles of their own, which end nothing.
+    is_owner: bool,
+}
+
+struct Core {
     backend: Backend,
     arena: Arena,
     n_workers: usize,
     level: Level,
+    /// The process that built the pool: a forked child must not use it.
+    owner: u32,
     n_jobs: AtomicU64,
     bytes_copied: AtomicU64,
+    background: Background,
 }
 
 enum Backend {
     Processes {
         shared: Arc<Shared>,
-        supervisor: Option<JoinHandle<()>>,
-        /// The process that built the pool: a forked child must not use it.
-        owner: u32,
+        /// Until the pool is dropped.
+        supervisor: Mutex<Option<JoinHandle<()>>>,
         spin: Duration,
     },
     /// `workers(0)`: everything runs in the calling process.
@@ -141,19 +147,19 @@ impl Pool {
 
     /// Where this pool's arrays lie. Another pool built over it can use them too.
     pub fn arena(&self) -> &Arena {
-        &self.arena
+        &self.core.arena
     }
 
     /// Workers that the pool was built with; 0 if it runs everything in the calling process.
     pub fn n_workers(&self) -> usize {
-        self.n_workers
+        self.core.n_workers
     }
 
     /// The processes of the live workers.
     pub fn worker_pids(&self) -> Vec<u32> {
-        match &self.backend {
+        match &self.core.backend {
             // A forked child has none, and a thread that is not there may hold the lock.
-            Backend::Processes { owner, .. } if executor::check_owner(*owner).is_err() => Vec::new(),
+            Backend::Processes { .. } if self.check_owner().is_err() => Vec::new(),
             Backend::Processes { shared, .. } => shared
                 .lock()
                 .status
@@ -170,20 +176,20 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::ForkedChild`](crate::ErrorKind::ForkedChild) in a forked child.
     pub fn stats(&self) -> Result<Stats> {
-        let n_deaths = match &self.backend {
-            Backend::Processes { shared, owner, .. } => {
-                executor::check_owner(*owner)?;
+        let n_deaths = match &self.core.backend {
+            Backend::Processes { shared, .. } => {
+                self.check_owner()?;
                 shared.lock().n_deaths
             }
             Backend::Inline => 0,
         };
         Ok(Stats {
             n_workers: self.worker_pids().len(),
-            n_jobs: self.n_jobs.load(Relaxed),
+            n_jobs: self.core.n_jobs.load(Relaxed),
             n_deaths,
-            bytes_copied: self.bytes_copied.load(Relaxed),
-            arena: self.arena.stats()?,
-            level: self.level,
+            bytes_copied: self.core.bytes_copied.load(Relaxed),
+            arena: self.core.arena.stats()?,
+            level: self.core.level,
         })
     }
 
@@ -191,28 +197,32 @@ impl Pool {
     ///
     /// It is kept for a while otherwise, since the next array of that size then costs no page faults.
     pub fn trim(&self) -> u64 {
-        self.arena.trim()
+        self.core.arena.trim()
+    }
+
+    fn check_owner(&self) -> Result<()> {
+        executor::check_owner(self.core.owner)
     }
 
     fn level(&self) -> Level {
-        self.level
+        self.core.level
     }
 
-    fn run(&self, spec: &JobSpec<'_>, report: executor::Report<'_>) -> Result<Ended> {
-        let ended = match &self.backend {
-            Backend::Processes { shared, owner, spin, .. } => {
-                executor::check_owner(*owner)?;
-                executor::run(shared, spec, *spin, report)
+    fn run(&self, spec: &JobSpec<'_>, terms: &Terms<'_>) -> Result<Ended> {
+        let ended = match &self.core.backend {
+            Backend::Processes { shared, spin, .. } => {
+                self.check_owner()?;
+                executor::run(shared, spec, *spin, terms)
             }
-            Backend::Inline => Ok(inline::run(&self.arena, spec, report)),
+            Backend::Inline => Ok(inline::run(&self.core.arena, spec, terms)),
         };
-        self.n_jobs.fetch_add(1, Relaxed);
+        self.core.n_jobs.fetch_add(1, Relaxed);
         ended
     }
 
     /// Counts what was copied to make `array`.
     fn copied<T: Pod>(&self, array: Array<T>) -> Array<T> {
-        self.bytes_copied.fetch_add(size_of_val(array.as_slice()) as u64, Relaxed);
+        self.core.bytes_copied.fetch_add(size_of_val(array.as_slice()) as u64, Relaxed);
         array
     }
 }
@@ -224,7 +234,7 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the memory is not there.
     pub fn array_from<T: Pod>(&self, elements: &[T]) -> Result<Array<T>> {
-        Ok(self.copied(self.arena.array_from(elements)?))
+        Ok(self.copied(self.core.arena.array_from(elements)?))
     }
 
     /// An array of any shape with a copy of `elements`, in row-major order.
@@ -233,7 +243,7 @@ impl Pool {
     /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if their number is not the shape's; `TooLarge` if the
     /// memory is not there.
     pub fn array_from_shape<T: Pod>(&self, shape: impl Into<Shape>, elements: &[T]) -> Result<Array<T>> {
-        Ok(self.copied(self.arena.array_from_shape(shape, elements)?))
+        Ok(self.copied(self.core.arena.array_from_shape(shape, elements)?))
     }
 
     /// An array made in this process, element by element: `f` may capture, unlike a kernel. See
@@ -242,7 +252,7 @@ impl Pool {
     /// # Errors
     /// `TooLarge` if the memory is not there.
     pub fn array_with<T: Pod, S: Indices>(&self, shape: S, f: impl FnMut(S::Index) -> T) -> Result<Array<T>> {
-        self.arena.array_with(shape, f)
+        self.core.arena.array_with(shape, f)
     }
 
     /// An array of zeros. Costs no time in proportion to its size, as long as its pages are new.
@@ -250,7 +260,7 @@ impl Pool {
     /// # Errors
     /// `TooLarge` if the memory is not there.
     pub fn zeros<T: Pod>(&self, shape: impl Into<Shape>) -> Result<Array<T>> {
-        self.arena.zeros(shape)
+        self.core.arena.zeros(shape)
     }
 
     /// A copy of `elements` in one dimension that workers can read and not write; see [`Input`].
@@ -267,8 +277,8 @@ impl Pool {
     /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if their number is not the shape's; `TooLarge` if the memory is
     /// not there.
     pub fn input_from_shape<T: Pod>(&self, shape: impl Into<Shape>, elements: &[T]) -> Result<Input<T>> {
-        let input = self.arena.input_from_shape(shape, elements)?;
-        self.bytes_copied.fetch_add(size_of_val(elements) as u64, Relaxed);
+        let input = self.core.arena.input_from_shape(shape, elements)?;
+        self.core.bytes_copied.fetch_add(size_of_val(elements) as u64, Relaxed);
         Ok(input)
     }
 
@@ -281,7 +291,7 @@ impl Pool {
         shape: impl Into<Shape>,
         fill: impl FnOnce(&mut [T]),
     ) -> Result<Input<T>> {
-        self.arena.input_fill(shape, fill)
+        self.core.arena.input_fill(shape, fill)
     }
 
     /// An array whose bytes come straight from `reader`, without a buffer in between.
@@ -294,12 +304,21 @@ impl Pool {
         shape: impl Into<Shape>,
         reader: &mut impl Read,
     ) -> Result<Array<T>> {
-        Ok(self.copied(self.arena.array_from_reader(shape, reader)?))
+        Ok(self.copied(self.core.arena.array_from_reader(shape, reader)?))
     }
 }
 
 /// Verbs. Each is [`call`](Pool::call) with the options that fit most.
 impl Pool {
+    /// See [`Call::background`].
+    pub fn background<R, F>(&self, f: F) -> Result<Job<R>>
+    where
+        R: Send + 'static,
+        F: FnOnce(Call<'_>) -> Result<R> + Send + 'static,
+    {
+        self.call().background(f)
+    }
+
     /// See [`Call::map`].
     pub fn map<S, U, F>(&self, xs: &S, f: F) -> Result<Array<U>>
     where
@@ -447,18 +466,23 @@ impl Pool {
     }
 }
 
+/// Waits for background jobs, then ends the workers.
 impl Drop for Pool {
     fn drop(&mut self) {
-        if let Backend::Processes { shared, supervisor, owner, .. } = &mut self.backend {
-            if std::process::id() != *owner {
-                // A forked child's copy: workers, supervisor and control segments are our parent's, and where
-                // those were mapped there may be something else by now.
-                std::mem::forget(supervisor.take());
-                std::mem::forget(Arc::clone(shared));
-                return;
-            }
+        if !self.is_owner {
+            return;
+        }
+        if self.check_owner().is_err() {
+            // A forked child's copy: workers, supervisor and control segments are our parent's, and where those were
+            // mapped there may be something else by now.
+            std::mem::forget(Arc::clone(&self.core));
+            return;
+        }
+        self.core.background.join();
+        if let Backend::Processes { shared, supervisor, .. } = &self.core.backend {
             shared.stop();
-            if let Some(supervisor) = supervisor.take() {
+            let supervisor = supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(supervisor) = supervisor {
                 // It has ended every worker, or has said why not; its own panics it has caught.
                 let _ = supervisor.join();
             }
@@ -469,8 +493,8 @@ impl Drop for Pool {
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool")
-            .field("n_workers", &self.n_workers)
-            .field("level", &self.level)
+            .field("n_workers", &self.core.n_workers)
+            .field("level", &self.core.level)
             .finish_non_exhaustive()
     }
 }

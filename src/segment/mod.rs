@@ -9,8 +9,10 @@
 //!   only [`Mapping::grow`] moves it, and that takes `&mut self`.
 #![allow(unsafe_code)] // `mremap` in `Mapping::grow`; writes through mappings in tests
 
+mod files;
 mod share;
 
+pub(crate) use files::Claim;
 pub(crate) use share::{Share, Ticket, Use, View};
 
 use std::io;

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -19,6 +20,7 @@ use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::SealFlags;
 
 use super::check_file_size;
+use super::files::Claim;
 use crate::error::{Error, Result};
 use crate::sync::{AtomicU64, Relaxed};
 use crate::sys::shm;
@@ -42,6 +44,8 @@ pub(crate) struct Share {
     /// Of a memory file: what can shrink it.
     memory: Option<OwnedFd>,
     by_workers: Use,
+    /// Of a file on disk: what of it is ours.
+    _claim: Option<Claim>,
     /// The process that made it: a forked child's copy is not its owner.
     owner: u32,
 }
@@ -89,22 +93,30 @@ impl Share {
         };
         let (map, for_workers, memory) = made()
             .map_err(|error: std::io::Error| Error::os(format!("make {name} of {len_bytes} bytes"), error))?;
-        Ok(Share::register(name, map, for_workers, Some(memory), Use::Read))
+        Ok(Share::register(name, map, for_workers, Some(memory), Use::Read, None))
     }
 
-    /// The first `len_bytes` (above 0, and no more than it has) of a file on disk.
+    /// A file on disk up to the end of `bytes` (not empty, and no more than it has), which are those that will be used.
     ///
     /// # Errors
-    /// [`Os`](crate::ErrorKind::Os) if the file cannot be mapped so.
-    pub(crate) fn of_file(name: String, file: File, len_bytes: usize, by_workers: Use) -> Result<Arc<Share>> {
+    /// [`Busy`](crate::ErrorKind::Busy) if this process has mapped any of `bytes` already, and they are to be written here
+    /// or there; [`Os`](crate::ErrorKind::Os) if the file cannot be mapped so.
+    #[track_caller]
+    pub(crate) fn of_file(
+        name: String,
+        file: File,
+        bytes: Range<usize>,
+        by_workers: Use,
+    ) -> Result<Arc<Share>> {
+        let claim = Claim::of(&file, bytes.clone(), by_workers, &name)?;
         let mut options = MmapOptions::new();
-        options.len(len_bytes);
+        options.len(bytes.end);
         let map = match by_workers {
             Use::Read => options.map_raw_read_only(&file),
             Use::Write => options.map_raw(&file),
         };
-        let map = map.map_err(|error| Error::os(format!("map {len_bytes} bytes of {name}"), error))?;
-        Ok(Share::register(name, map, file.into(), None, by_workers))
+        let map = map.map_err(|error| Error::os(format!("map {} bytes of {name}", bytes.end), error))?;
+        Ok(Share::register(name, map, file.into(), None, by_workers, Some(claim)))
     }
 
     fn register(
@@ -113,12 +125,13 @@ impl Share {
         for_workers: OwnedFd,
         memory: Option<OwnedFd>,
         by_workers: Use,
+        claim: Option<Claim>,
     ) -> Arc<Share> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only that no number comes twice.
         let id = NEXT.fetch_add(1, Relaxed);
-        let share =
-            Arc::new(Share { id, name, map, for_workers, memory, by_workers, owner: std::process::id() });
+        let owner = std::process::id();
+        let share = Arc::new(Share { id, name, map, for_workers, memory, by_workers, _claim: claim, owner });
         shares().insert(id, Arc::downgrade(&share));
         share
     }

@@ -30,6 +30,10 @@ const NO_HURRY: Duration = Duration::from_millis(200);
 /// first.
 const HANG_UP_WAIT: Duration = Duration::from_millis(100);
 
+/// How long a worker may take to stop, and how often it is looked at meanwhile.
+const FREEZE_WAIT: Duration = Duration::from_millis(5);
+const FREEZE_LOOKS: u32 = 50;
+
 /// One slot.
 pub(super) struct Member {
     incarnation: u16,
@@ -163,6 +167,27 @@ impl Members {
                 self.reap(slot);
             }
         }
+    }
+
+    /// Kills the workers that run a task of a job which must end now; true if there were any.
+    ///
+    /// By the time of the signal such a worker could be at an innocent task. So it is stopped, looked at again, and
+    /// killed or let go on.
+    pub(super) fn kill_doomed(&self) -> bool {
+        let doomed = |slot: &usize| self.shared.lock().doomed(self.shared.parent.get()).contains(slot);
+        let slots = self.shared.lock().doomed(self.shared.parent.get());
+        for slot in &slots {
+            let Some(Member { state: State::Live { child, .. }, .. }) = self.members.get(*slot) else {
+                continue;
+            };
+            let was_stopped = child.is_stopped();
+            if freeze(child) && doomed(slot) {
+                child.kill();
+            } else if !was_stopped {
+                child.go_on();
+            }
+        }
+        !slots.is_empty()
     }
 
     pub(super) fn kill_all(&self) {
@@ -424,6 +449,18 @@ impl Members {
             self.give_up(format!("{} workers in a row ended without finishing a task", self.n_in_vain));
         }
     }
+}
+
+/// Stops a worker; false if it does not within a moment: it has ended, or is deep in the kernel.
+fn freeze(child: &Child) -> bool {
+    child.stop();
+    (0..FREEZE_LOOKS).any(|_| {
+        let stopped = child.is_stopped();
+        if !stopped {
+            std::thread::sleep(FREEZE_WAIT / FREEZE_LOOKS);
+        }
+        stopped
+    })
 }
 
 /// Answers a live worker's request for a share; false if it is no such thing, or cannot be answered: then the worker is

@@ -20,7 +20,9 @@ use rustix::io::Errno;
 use crate::sys::clock;
 
 /// How often the supervisor looks around when nothing happens: the arena gives old pages back.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = clock::BEAT_MAX;
+/// How soon it looks again for workers that are to be killed for the task that they run.
+const DOOMED_TICK: Duration = Duration::from_millis(5);
 /// How often descriptors are looked at one by one, where the kernel will not wait for all.
 const ONE_BY_ONE: Duration = Duration::from_millis(10);
 /// How long an idle worker has to end by itself when the pool ends.
@@ -49,10 +51,12 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
     let mut next_tick = Instant::now() + TICK;
     loop {
         let now = Instant::now();
+        clock::beat();
         if now >= next_tick {
             let more = shared.arena.tick(now);
             next_tick = if more { now } else { now + TICK };
         }
+        let next_kill = members.kill_doomed().then(|| now + DOOMED_TICK);
         match shared.stage() {
             Stage::Stopping => return,
             Stage::Running => {
@@ -71,6 +75,7 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
             Stage::Stopping => continue,
             Stage::Broken => next_tick, // nobody is spawned any more
         };
+        let until = next_kill.map_or(until, |next| next.min(until));
         let ready = wait(shared, members, until.saturating_duration_since(Instant::now()));
         shared.drain_wakeups();
         members.handle(&ready);

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::park;
 use crate::sync::{AcqRel, Relaxed, Release};
 use crate::sys::futex;
-use crate::task::mirror::{Control, Corrupt, Mirror};
+use crate::task::mirror::{Control, Corrupt, Mirror, Progress, Stop};
 
 /// Where a pool stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +108,31 @@ impl Shared {
         }
     }
 
+    /// How far the job of this number is, while it is open.
+    pub(crate) fn progress(&self, id: u64) -> Option<Progress> {
+        let mut engine = self.lock();
+        let index = engine.mirror.find(id)?;
+        let (mirror, control) = engine.split(self.parent.get());
+        Some(mirror.progress(control, index))
+    }
+
+    /// Ends the job of this number early, unless it has ended: what is not begun will not be; with `kill`, workers that
+    /// go on with a task of it are killed.
+    pub(crate) fn stop_job(&self, id: u64, why: Stop, kill: bool) {
+        let mut engine = self.lock();
+        let Some(index) = engine.mirror.find(id) else { return };
+        let (mirror, control) = engine.split(self.parent.get());
+        mirror.stop(control, index, why, kill);
+        let job = &control.workers.jobs[index];
+        // AcqRel: as when a worker counts a lease; one too many is a look too many.
+        job.completed.fetch_add(1, AcqRel);
+        futex::wake_all(&job.completed, futex::ANY);
+        drop(engine);
+        if kill {
+            self.wake_supervisor();
+        }
+    }
+
     /// Interrupts the supervisor's wait.
     pub(crate) fn wake_supervisor(&self) {
         // Fails only when the counter is full, and then the descriptor is readable all the same.
@@ -126,6 +151,8 @@ impl Shared {
     pub(crate) fn stop(&self) {
         let mut engine = self.lock();
         engine.stage = Stage::Stopping;
+        // For whoever has a handle still: a background job that owned the pool and has dropped it.
+        engine.broken.get_or_insert_with(|| "it was dropped".to_owned());
         // Relaxed: a worker that sees it looks at nothing else; the wake comes behind it.
         self.parent.get().header.stop.store(1, Relaxed);
         self.announce(&engine, true);
@@ -187,6 +214,14 @@ impl Engine {
     pub(crate) fn check_owners(&self, parent: &ParentControl) -> std::result::Result<(), Corrupt> {
         let control = Control { parent, workers: self.workers.get() };
         self.mirror.check_owners(control, |slot| self.status.get(slot).is_some_and(|status| status.is_filled))
+    }
+
+    /// [`Mirror::doomed`]; nobody while the table is not to be believed.
+    pub(super) fn doomed(&self, parent: &ParentControl) -> Vec<usize> {
+        if self.is_corrupt() {
+            return Vec::new();
+        }
+        self.mirror.doomed(Control { parent, workers: self.workers.get() })
     }
 
     /// Both control segments and the mirror, apart.

@@ -1,8 +1,41 @@
-//! The monotonic clock, as futexes want it.
+//! The monotonic clock: as futexes want it, and without the time for which this process was stopped.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
+
+use crate::sync::{AtomicU64, Relaxed};
+
+/// Beats come at least this often while a pool lives.
+pub(crate) const BEAT_MAX: Duration = Duration::from_secs(1);
+
+/// When the last beat was, and how much of the time until then this process was stopped for.
+static BEAT_NS: AtomicU64 = AtomicU64::new(0);
+static STOPPED_NS: AtomicU64 = AtomicU64::new(0);
+
+/// Says that this process runs. A gap between beats that is twice as long as the longest one means that it did not:
+/// Ctrl-Z, a frozen cgroup, a debugger. That time does not count as [`awake`].
+pub(crate) fn beat() {
+    let now = monotonic_ns();
+    // Relaxed: each gap is between two values of this one word, and whoever swaps accounts for it.
+    let gap = now.saturating_sub(BEAT_NS.swap(now, Relaxed));
+    let most = BEAT_MAX.as_nanos() as u64;
+    if gap > 2 * most && gap < now {
+        STOPPED_NS.fetch_add(gap - most, Relaxed);
+    }
+}
+
+/// The time that this process has had, from some moment on: deadlines are set in it, or all of them would have passed
+/// after Ctrl-Z and `fg`.
+pub(crate) fn awake() -> Duration {
+    // Relaxed: late by a beat is early by a moment, and that deadline is looked at again after the next one.
+    Duration::from_nanos(monotonic_ns().saturating_sub(STOPPED_NS.load(Relaxed)))
+}
+
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    (now.tv_sec.cast_unsigned()).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec.cast_unsigned())
+}
 
 /// The moment `wait` from now on the monotonic clock.
 pub(crate) fn deadline(wait: Duration) -> Timespec {

@@ -58,6 +58,24 @@ impl Child {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
+    /// Whether it is stopped: by [`stop`](Child::stop), somebody's debugger, a Ctrl-Z.
+    pub(crate) fn is_stopped(&self) -> bool {
+        // Ours until it is reaped, so the number is its own. `pid (name) state …`; the name may hold anything.
+        let stat = std::fs::read(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let state = stat.iter().rposition(|&byte| byte == b')').and_then(|end| stat.get(end + 2));
+        matches!(state, Some(b'T' | b't'))
+    }
+
+    /// Asks it to stop where it is; it has once [`is_stopped`](Child::is_stopped) says so.
+    pub(crate) fn stop(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::CONT);
+    }
+
     /// How it ended, if it has; reaps it.
     pub(crate) fn try_reap(&self) -> Option<ExitReason> {
         loop {

@@ -51,6 +51,22 @@ pub(crate) enum Failure {
     Interrupted,
 }
 
+/// How far a job is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Tasks that are done.
+    pub n_done: u64,
+    /// Tasks in all.
+    pub n_tasks: u64,
+}
+
+/// Why a job ended before all of its tasks had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Cancelled,
+    TimedOut,
+}
+
 /// A job under way.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -71,6 +87,10 @@ pub(crate) struct Job {
     /// Deaths of workers at each task that has seen any.
     deaths: BTreeMap<u32, Vec<Death>>,
     cancelled: bool,
+    /// Who holds the job or its deadline wants it to end.
+    stopped: Option<Stop>,
+    /// Workers that go on with it all the same are to be killed.
+    doomed: bool,
     /// Leases offered so far, less those that ended without their owner counting them.
     n_counted: u32,
     /// How often the worker-written segment was replaced under it.
@@ -85,6 +105,22 @@ pub(crate) struct Ended {
     pub(crate) done: Vec<(u64, u64)>,
     pub(crate) failures: BTreeMap<u32, Failure>,
     pub(crate) n_failed: u32,
+    /// Why some tasks have neither been done nor failed, if somebody wanted it so.
+    pub(crate) stopped: Option<Stop>,
+}
+
+impl Ended {
+    /// Of a job that was stopped before it began.
+    pub(crate) fn before_it_began(n_tasks: u32, why: Stop) -> Self {
+        let (done, failures) = (Vec::new(), BTreeMap::new());
+        Ended { n_tasks, done, failures, n_failed: 0, stopped: Some(why) }
+    }
+
+    /// How far it came.
+    pub(crate) fn progress(&self) -> Progress {
+        let n_done = self.done.iter().map(|(start, end)| end - start).sum();
+        Progress { n_done, n_tasks: self.n_tasks.into() }
+    }
 }
 
 /// The mirror of one entry.
@@ -155,6 +191,8 @@ impl Mirror {
             n_failed: 0,
             deaths: BTreeMap::new(),
             cancelled: false,
+            stopped: None,
+            doomed: false,
             n_counted: 0,
             n_replaced: 0,
         };
@@ -225,7 +263,9 @@ impl Mirror {
                 _ => done.push((start, end)),
             }
         }
-        Ended { n_tasks: job.n_tasks, done, failures: job.failures, n_failed: job.n_failed }
+        let Job { n_tasks, failures, n_failed, .. } = job;
+        let stopped = job.stopped.filter(|_| job.n_done + u64::from(n_failed) < n_tasks.into());
+        Ended { n_tasks, done, failures, n_failed, stopped }
     }
 
     /// Gives up a job of a pool that has no worker left.
@@ -310,6 +350,30 @@ impl Mirror {
         self.withdraw(control, index, |_| true);
     }
 
+    /// Ends a job early because somebody wants it so. With `kill`, workers that go on with a task of it are
+    /// [`doomed`](Mirror::doomed) too.
+    pub(crate) fn stop(&mut self, control: Control<'_>, index: usize, why: Stop, kill: bool) {
+        let job = self.jobs[index].as_mut().expect("open");
+        job.stopped.get_or_insert(why);
+        job.doomed |= kill;
+        self.cancel(control, index);
+    }
+
+    /// The slot of the job with this number, while it is open.
+    pub(crate) fn find(&self, id: u64) -> Option<usize> {
+        self.jobs.iter().position(|job| job.as_ref().is_some_and(|job| job.id == id))
+    }
+
+    /// Slots of the workers that run a task of a job which must end now.
+    pub(crate) fn doomed(&self, control: Control<'_>) -> Vec<usize> {
+        let doomed = self.jobs.iter().flatten().filter(|job| job.doomed);
+        let states = doomed
+            .flat_map(|job| &job.outstanding)
+            .map(|&entry| control.workers.entries[entry as usize].state());
+        let running = states.filter(|state| state.tag() == Some(Tag::Running));
+        running.map(|state| usize::from(state.owner().slot)).collect()
+    }
+
     /// Looks for leases that would never end, since nobody runs them: a worker lied about the head of a ring, or
     /// took them in the name of another one. Honest workers never make a pool look like this, not for an instant.
     ///
@@ -382,6 +446,11 @@ impl Mirror {
         job.n_done + under_way.sum::<u64>()
     }
 
+    /// [`n_done`](Mirror::n_done), and of how many.
+    pub(crate) fn progress(&self, control: Control<'_>, index: usize) -> Progress {
+        Progress { n_done: self.n_done(control, index), n_tasks: self.job(index).n_tasks.into() }
+    }
+
     /// The task `next` of a lease that ends at `end` failed by itself: keeps its error, and offers the rest.
     fn settle_failure(
         &mut self,
@@ -435,6 +504,9 @@ impl Mirror {
         }
         if !cursor.started {
             return Ok(None);
+        }
+        if job.stopped.is_some() && death.reason.is_from_outside() {
+            return Ok(Some(next)); // we did that
         }
         let deaths = job.deaths.entry(next).or_default();
         let fault = fault.and_then(|(operand, byte)| Some(Fault { array: job.names.get(operand)?, byte }));
@@ -558,10 +630,6 @@ impl Mirror {
 }
 
 impl Job {
-    pub(crate) fn n_tasks(&self) -> u32 {
-        self.n_tasks
-    }
-
     fn finish(&mut self, start: u32, len: u32) {
         if len > 0 {
             self.done.push((start, len));
