@@ -29,8 +29,10 @@ fn main() -> shmpool::Result<()> {
     // A kernel that never ends costs its worker, not the program.
     let endless = pool.call().timeout(Duration::from_millis(100)).background(|call| {
         call.from_fn([8], |[i]| {
-            while i == 5 {
-                std::hint::spin_loop();
+            if i == 5 {
+                loop {
+                    std::hint::spin_loop();
+                }
             }
             i as u8
         })

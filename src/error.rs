@@ -91,6 +91,16 @@ pub enum ErrorKind {
         /// The shape that it must have.
         wanted: Vec<usize>,
     },
+    /// A part of an array was asked for that it does not have.
+    #[error("axis {axis}: range {}..{} of {len} elements", range.start, range.end)]
+    OutOfRange {
+        /// The dimension, from 0.
+        axis: usize,
+        /// The part along it.
+        range: Range<usize>,
+        /// Its length.
+        len: usize,
+    },
     /// A file is not the `.npy` file that was wanted.
     #[error("{}: {error}", path.display())]
     Npy {

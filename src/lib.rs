@@ -82,8 +82,8 @@ pub use shmpool_kernels as kernels;
 pub use {
     arena::{Arena, ArenaBuilder, ArenaStats, HugePages},
     array::{
-        Array, ArrayIndex, FileArray, Handle, Indices, Input, NamedArray, NamedInfo, NpyElement, ReadLease,
-        Shape, Source, Target, WriteLease,
+        Array, ArrayIndex, Contiguous, ContiguousMut, FileArray, Handle, Indices, Input, NamedArray,
+        NamedInfo, NpyElement, ReadLease, Shape, Source, Target, View, ViewMut, WriteLease,
     },
     pool::{
         ApplyKernel, Builder, ByElement, ByTile, Call, CancelToken, Chained, Job, Pool, Progress, Stats,

@@ -91,8 +91,9 @@ pub struct Rect {
 #[derive(Clone, Debug)]
 pub struct Plan {
     body: Body,
-    /// Height and width of the source.
+    /// Height and width of the source, and bytes from one of its rows to the next.
     source: [usize; 2],
+    source_row_bytes: usize,
     /// Of the result.
     height: usize,
     width: usize,
@@ -168,7 +169,24 @@ impl Plan {
         }
         let n_tiles = [height.div_ceil(tile[0]), width.div_ceil(tile[1])];
         let source = [shape[0], shape[1]];
-        Ok(Plan { body, source, height, width, input, output, tile, n_tiles })
+        let source_row_bytes = source[1] * input.bytes();
+        Ok(Plan { body, source, source_row_bytes, height, width, input, output, tile, n_tiles })
+    }
+
+    /// The same for a source whose rows begin `row_bytes` apart, such as a region of a larger image.
+    ///
+    /// # Panics
+    /// If that is less than a row has, or no multiple of a sample's size.
+    #[must_use]
+    pub fn with_rows_apart(mut self, row_bytes: usize) -> Plan {
+        let (sample_bytes, least) = (self.input.sample.bytes(), self.source[1] * self.input.bytes());
+        assert!(self.source[0] <= 1 || row_bytes >= least, "rows of {least} bytes begin {row_bytes} apart");
+        assert!(
+            row_bytes.is_multiple_of(sample_bytes),
+            "rows {row_bytes} bytes apart, samples of {sample_bytes}"
+        );
+        self.source_row_bytes = row_bytes;
+        self
     }
 
     /// Height, width and channels of the result.
@@ -189,10 +207,26 @@ impl Plan {
         self.output.sample
     }
 
-    /// Bytes of the whole source.
+    /// Bytes of the whole source, without what lies between its rows.
     #[must_use]
     pub fn input_bytes(&self) -> usize {
         self.source[0] * self.source[1] * self.input.bytes()
+    }
+
+    /// Bytes from the first one of the source to its last, with what lies between its rows.
+    fn source_span(&self) -> usize {
+        let row = self.source[1] * self.input.bytes();
+        if row == 0 {
+            0
+        } else {
+            self.source[0].checked_sub(1).map_or(0, |n| n * self.source_row_bytes + row)
+        }
+    }
+
+    /// Bytes from one row of the source to the next.
+    #[must_use]
+    pub fn input_row_bytes(&self) -> usize {
+        self.source_row_bytes
     }
 
     /// Bytes of the whole result.
@@ -236,7 +270,8 @@ impl Plan {
     /// If `index` is not below [`Plan::n_tiles`], or if a kernel panics.
     ///
     /// # Safety
-    /// 1. (P1) `src` is the first of [`Plan::input_bytes`] initialised bytes that nobody writes during the call.
+    /// 1. (P1) `src` is the first byte of the source, whose rows lie [`Plan::input_row_bytes`] apart, all in one
+    ///    allocation or mapping. They are initialised, and nobody writes them during the call.
     /// 2. (P2) `dst` is the first of [`Plan::output_bytes`] initialised bytes, of which nobody else reads or writes
     ///    those of this tile during the call. None of them is among the bytes of (P1).
     /// 3. (P3) `src` and `dst` are aligned for the sample types of the source and the result.
@@ -267,7 +302,7 @@ impl Plan {
         scratch: &mut Scratch,
         level: Level,
     ) {
-        let row_bytes = self.source[1] * self.input.bytes();
+        let row_bytes = self.source_row_bytes;
         let src =
             RawWindow { first: src, row_bytes, size: self.source, channels: self.input.channels, halo: 0 };
         let row_bytes = self.width * self.output.bytes();
@@ -361,7 +396,7 @@ impl Plan {
         scratch: &mut Scratch,
         level: Level,
     ) -> Result<(), KernelError> {
-        check_slice("source", src, self.input.sample, self.input_bytes())?;
+        check_slice("source", src, self.input.sample, self.source_span())?;
         check_slice("output", dst, self.output.sample, self.output_bytes())?;
         for index in 0..self.n_tiles() {
             // SAFETY: the slices have the plan's lengths and alignment, just checked (P1) (P3); one is shared and
@@ -386,7 +421,7 @@ impl Plan {
     ) -> RawWindow {
         let band = Band::around(made, stage);
         if let Some(src) = source.filter(|_| self.holds(&band)) {
-            let row_bytes = self.width * stage.input.bytes();
+            let row_bytes = self.source_row_bytes;
             let offset = band.y.cast_unsigned() * row_bytes + band.x.cast_unsigned() * stage.input.bytes();
             // SAFETY: the band lies inside the image, whose first byte is `src`.
             let first = unsafe { src.add(offset) };
@@ -445,8 +480,8 @@ impl Plan {
     /// Writes the whole band from the image that it is a part of.
     ///
     /// # Safety
-    /// `src` is the first byte of an image of this plan's size with pixels of `stage.input`; `first` is the first of
-    /// `band.n_bytes()` writable bytes elsewhere.
+    /// `src` is the first byte of the source, with pixels of `stage.input`; `first` is the first of `band.n_bytes()`
+    /// writable bytes elsewhere.
     unsafe fn fill_from_image(&self, band: &Band, stage: &Stage, src: *const u8, first: *mut u8) {
         let pixel_bytes = stage.input.bytes();
         let inner = self.inner_columns(band);
@@ -459,7 +494,7 @@ impl Plan {
                 continue;
             };
             // SAFETY: `y` is a row of the image.
-            let from = unsafe { src.add(y * self.width * pixel_bytes) };
+            let from = unsafe { src.add(y * self.source_row_bytes) };
             let left = inner.start.cast_signed() - band.x;
             // SAFETY: `inner` is inside both the image and the band, and the image is not the band.
             unsafe {

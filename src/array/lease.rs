@@ -14,7 +14,7 @@ use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::source::{Lies, Place, Source, Target, Written};
+use super::source::{Contiguous, ContiguousMut, Lies, Place, Source, Target, Written};
 use crate::error::{Access, Error, ErrorKind, Result};
 
 /// An array that several parts of a program use, each with a lease of its own. Clones are the same array.
@@ -219,7 +219,15 @@ macro_rules! read_as_the_array {
             }
         }
 
+        impl<A: Contiguous> Contiguous for $lease<A> {
+            fn elements(&self) -> &[A::Item] {
+                (**self).elements()
+            }
+        }
+
         impl<A: Source> Lies for $lease<A> {
+            const STRIDED: bool = A::STRIDED;
+
             fn place(&self) -> Place<'_> {
                 (**self).place()
             }
@@ -237,6 +245,12 @@ read_as_the_array!(ReadLease);
 read_as_the_array!(WriteLease);
 
 impl<A: Target> Target for WriteLease<A> {}
+
+impl<A: ContiguousMut> ContiguousMut for WriteLease<A> {
+    fn elements_mut(&mut self) -> Option<&mut [A::Item]> {
+        (**self).elements_mut()
+    }
+}
 
 impl<A: Target> Written for WriteLease<A> {
     fn is_warm(&self) -> bool {

@@ -4,19 +4,23 @@
 mod array;
 mod file;
 mod input;
+mod layout;
 mod lease;
 mod named;
 mod npy;
 mod part;
 mod shape;
 mod source;
+mod view;
 
 pub use array::{Array, ArrayIndex};
 pub use file::FileArray;
 pub use input::Input;
+pub(crate) use layout::{Layout, joined};
 pub use lease::{Handle, ReadLease, WriteLease};
 pub use named::{NamedArray, NamedInfo};
 pub use npy::NpyElement;
 pub use shape::{Indices, Shape};
 pub(crate) use source::Home;
-pub use source::{Source, Target};
+pub use source::{Contiguous, ContiguousMut, Source, Target};
+pub use view::{View, ViewMut};

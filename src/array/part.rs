@@ -73,8 +73,10 @@ impl<T: Pod> Part<T> {
     pub(crate) fn place(&self) -> Place<'_> {
         let len_bytes = (self.len * size_of::<T>()) as u64;
         match &self.share {
-            Some(share) => Place { home: Home::Share(share), offset: self.offset as u64, len_bytes },
-            None => Place { home: Home::Nowhere, offset: 0, len_bytes },
+            Some(share) => {
+                Place { home: Home::Share(share), offset: self.offset as u64, len_bytes, layout: None }
+            }
+            None => Place { home: Home::Nowhere, offset: 0, len_bytes, layout: None },
         }
     }
 }

@@ -53,6 +53,12 @@ impl Shape {
             .ok_or_else(|| ErrorKind::SizeOverflow { shape: self.to_vec(), element_bytes }.into())
     }
 
+    /// The same with another length along one dimension, which it has.
+    pub(crate) fn with_len(mut self, axis: usize, len: usize) -> Self {
+        self.lens[axis] = len;
+        self
+    }
+
     /// The position of an element in row-major order, if the index has as many dimensions as the shape and
     /// each number is below its length.
     #[inline]

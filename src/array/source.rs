@@ -7,8 +7,9 @@ use bytemuck::Pod;
 
 use super::{Array, FileArray, Input, NamedArray};
 
-/// Anything that a verb can read: an [`Array`], an [`Input`], a [`FileArray`], a [`NamedArray`]; also in an `Arc`, `Rc`
-/// or `Box`. Another guard is to be dereferenced: `&*mutex.lock()…`.
+/// Anything that a verb can read: an [`Array`], an [`Input`], a [`FileArray`], a [`NamedArray`], a
+/// [`View`](crate::View) of one, a [`ReadLease`](crate::ReadLease) on one; also in an `Arc`, `Rc` or `Box`. Another guard is
+/// to be dereferenced: `&*mutex.lock()…`.
 pub trait Source: sealed::Lies {
     /// Its elements.
     type Item: Pod;
@@ -17,13 +18,27 @@ pub trait Source: sealed::Lies {
     fn shape(&self) -> &[usize];
 }
 
-/// Anything that a verb can write: an [`Array`], a writable [`FileArray`], a [`NamedArray`].
+/// Anything that a verb can write: an [`Array`], a writable [`FileArray`] or [`NamedArray`], a
+/// [`ViewMut`](crate::ViewMut) of one, a [`WriteLease`](crate::WriteLease) on one.
 pub trait Target: Source + sealed::Written {}
+
+/// A [`Source`] whose elements lie one behind the other: everything but a [`View`](crate::View).
+pub trait Contiguous: Source {
+    /// Its elements in row-major order.
+    fn elements(&self) -> &[Self::Item];
+}
+
+/// A [`Target`] whose elements lie one behind the other.
+pub trait ContiguousMut: Contiguous + Target {
+    /// Its elements in row-major order; `None` if it was opened to be read.
+    fn elements_mut(&mut self) -> Option<&mut [Self::Item]>;
+}
 
 pub(crate) use sealed::{Lies, Place, Written};
 
 mod sealed {
     use crate::arena::Arena;
+    use crate::array::Layout;
     use crate::segment::{Share, Use};
 
     /// Where the bytes of an array lie.
@@ -33,6 +48,8 @@ mod sealed {
         /// Bytes from the beginning of its home.
         pub(crate) offset: u64,
         pub(crate) len_bytes: u64,
+        /// Which of its elements are meant; all of them, in order, unless said.
+        pub(crate) layout: Option<Layout>,
     }
 
     /// In which memory.
@@ -55,6 +72,9 @@ mod sealed {
     }
 
     pub trait Lies {
+        /// Its elements may lie apart from each other.
+        const STRIDED: bool = false;
+
         fn place(&self) -> Place<'_>;
     }
 
@@ -82,7 +102,7 @@ impl<T: Pod> Target for Array<T> {}
 impl<T: Pod> Lies for Array<T> {
     fn place(&self) -> Place<'_> {
         let (home, offset) = (Home::Arena(self.arena()), self.block().offset());
-        Place { home, offset, len_bytes: self.size_bytes() as u64 }
+        Place { home, offset, len_bytes: self.size_bytes() as u64, layout: None }
     }
 }
 
@@ -158,6 +178,36 @@ impl<T: Pod> Written for NamedArray<T> {
     fn mark_written(&mut self) {}
 }
 
+macro_rules! contiguous {
+    ($($array:ident),*) => {$(
+        impl<T: Pod> Contiguous for $array<T> {
+            fn elements(&self) -> &[T] {
+                self.as_slice()
+            }
+        }
+    )*};
+}
+
+contiguous!(Array, Input, FileArray, NamedArray);
+
+impl<T: Pod> ContiguousMut for Array<T> {
+    fn elements_mut(&mut self) -> Option<&mut [T]> {
+        Some(self.as_mut_slice())
+    }
+}
+
+impl<T: Pod> ContiguousMut for FileArray<T> {
+    fn elements_mut(&mut self) -> Option<&mut [T]> {
+        self.as_mut_slice()
+    }
+}
+
+impl<T: Pod> ContiguousMut for NamedArray<T> {
+    fn elements_mut(&mut self) -> Option<&mut [T]> {
+        self.as_mut_slice()
+    }
+}
+
 /// An array in a smart pointer is read as the array itself.
 macro_rules! pass_on {
     ($($pointer:ty),*) => {$(
@@ -169,7 +219,15 @@ macro_rules! pass_on {
             }
         }
 
+        impl<S: Contiguous> Contiguous for $pointer {
+            fn elements(&self) -> &[S::Item] {
+                (**self).elements()
+            }
+        }
+
         impl<S: Lies> Lies for $pointer {
+            const STRIDED: bool = S::STRIDED;
+
             fn place(&self) -> Place<'_> {
                 (**self).place()
             }

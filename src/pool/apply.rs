@@ -1,14 +1,15 @@
 //! Kernels of [`crate::kernels`], and users' own, as jobs.
 
-use bytemuck::{Pod, bytes_of};
+use bytemuck::{Pod, Zeroable, bytes_of};
 use shmpool_kernels::{Chain, ElementKernel, Plan, Sample, Step, TileKernel, passes, resolved};
 
 use super::Call;
 use super::call::{Argument, JobShape};
-use crate::array::{Array, Shape, Source};
+use crate::array::{Array, Layout, Shape, Source};
 use crate::error::{ErrorKind, Result};
 use crate::task::job::Policy;
 use crate::task::kernel::Place;
+use crate::task::strided::FillByStrided;
 use crate::task::verbs::{Apply, ChainHeader, FillBy, StepHead, Tiles};
 
 /// What [`Pool::apply`](crate::Pool::apply) can run over an array of `T`. `How` tells the kinds of kernel
@@ -18,7 +19,7 @@ pub trait ApplyKernel<T, How> {
     type Out: Pod;
 
     #[doc(hidden)]
-    fn run(&self, call: &Call<'_>, input: &impl Source<Item = T>) -> Result<Array<Self::Out>>
+    fn run<S: Source<Item = T>>(&self, call: &Call<'_>, input: &S) -> Result<Array<Self::Out>>
     where
         T: Pod;
 }
@@ -36,9 +37,9 @@ pub enum Chained {}
 impl<T: Pod, K: ElementKernel<T>> ApplyKernel<T, ByElement> for K {
     type Out = K::Out;
 
-    fn run(&self, call: &Call<'_>, input: &impl Source<Item = T>) -> Result<Array<K::Out>> {
+    fn run<S: Source<Item = T>>(&self, call: &Call<'_>, input: &S) -> Result<Array<K::Out>> {
         const { assert!(align_of::<K>() <= 64, "a kernel is aligned to 64 bytes at most") };
-        call.fill::<FillBy<Apply<K, T>>, K::Out>(
+        call.fill_strided::<(S,), FillBy<Apply<K, T>>, FillByStrided<Apply<K, T>>, K::Out>(
             input.shape(),
             &[call.input("input", input)?],
             bytes_of(self),
@@ -49,7 +50,7 @@ impl<T: Pod, K: ElementKernel<T>> ApplyKernel<T, ByElement> for K {
 impl<T: Sample, K: TileKernel<T>> ApplyKernel<T, ByTile> for K {
     type Out = K::Out;
 
-    fn run(&self, call: &Call<'_>, input: &impl Source<Item = T>) -> Result<Array<K::Out>> {
+    fn run<S: Source<Item = T>>(&self, call: &Call<'_>, input: &S) -> Result<Array<K::Out>> {
         ApplyKernel::<T, Chained>::run(&Chain::of(*self), call, input)
     }
 }
@@ -57,8 +58,7 @@ impl<T: Sample, K: TileKernel<T>> ApplyKernel<T, ByTile> for K {
 impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
     type Out = O;
 
-    fn run(&self, call: &Call<'_>, input: &impl Source<Item = I>) -> Result<Array<O>> {
-        let first = call.input("input", input)?;
+    fn run<S: Source<Item = I>>(&self, call: &Call<'_>, input: &S) -> Result<Array<O>> {
         let (mut shape, flat) = match *input.shape() {
             [height, width] => ([height, width, 1], true),
             [height, width, channels] => ([height, width, channels], false),
@@ -67,12 +67,18 @@ impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
                 return Err(ErrorKind::Shape { what, found: found.to_vec(), wanted }.into());
             }
         };
+        let argument = call.input("input", input)?;
+        let Some(first) = Image::of(argument, &argument.layout(input.shape())?, size_of::<I>()) else {
+            // Pixels in another order than an image's: columns before rows, every other one.
+            return ApplyKernel::<I, Chained>::run(self, call, &call.map(input, |sample| sample)?);
+        };
         let passes = passes(self.steps());
         let (last, earlier) = passes.split_last().expect("a chain without steps is a pass that copies");
         // What lies between two passes is as large as the image, and is bytes to us.
         let mut between: Option<Array<u8>> = None;
-        let input_of = |between: Option<&Array<u8>>| {
-            between.map_or(Ok(first), |between| call.input("image between two passes", between))
+        let input_of = |between: Option<&Array<u8>>| match between {
+            None => Ok(first),
+            Some(between) => call.input("image between two passes", between).map(Image::whole),
         };
         for steps in earlier {
             let input = input_of(between.as_ref())?;
@@ -96,12 +102,39 @@ impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
     }
 }
 
+/// An image as an operand: rows of pixels, which may lie apart.
+#[derive(Clone, Copy)]
+struct Image {
+    argument: Argument,
+    /// Bytes of the operand before the first pixel.
+    first_bytes: u64,
+    /// Bytes between the beginnings of two rows, unless one follows the other.
+    row_bytes: Option<u64>,
+}
+
+impl Image {
+    fn whole(argument: Argument) -> Self {
+        Image { argument, first_bytes: 0, row_bytes: None }
+    }
+
+    /// `None` if pixels, or the samples of one, lie apart, or rows are in reverse.
+    fn of(argument: Argument, layout: &Layout, sample_bytes: usize) -> Option<Self> {
+        let row = layout.select(0, 0).ok();
+        if row.is_some_and(|row| !row.is_contiguous()) {
+            return None;
+        }
+        let row_bytes = usize::try_from(layout.strides()[0]).ok()? * sample_bytes;
+        let first_bytes = (layout.first * sample_bytes) as u64;
+        Some(Image { argument, first_bytes, row_bytes: Some(row_bytes as u64) })
+    }
+}
+
 fn plan(steps: &[Step], shape: [usize; 3]) -> Result<Plan> {
     Ok(Plan::new(steps, shape, None)?)
 }
 
 /// The steps of a pass; where the first one has to know its whole input, that is measured now, in parallel too.
-fn measured(call: &Call<'_>, steps: &[Step], shape: [usize; 3], input: Argument) -> Result<Vec<Step>> {
+fn measured(call: &Call<'_>, steps: &[Step], shape: [usize; 3], input: Image) -> Result<Vec<Step>> {
     let Some(measurement) = steps[0].measurement() else { return Ok(steps.to_vec()) };
     let plan = plan(&[measurement], shape)?;
     let mut found = call.pool().arena().for_output::<f32>(plan.output_shape().into())?;
@@ -115,7 +148,7 @@ fn run_pass<U: Pod>(
     steps: &[Step],
     plan: &Plan,
     shape: [usize; 3],
-    input: Argument,
+    input: Image,
     out: &mut Array<U>,
 ) -> Result<()> {
     let header = ChainHeader {
@@ -124,6 +157,9 @@ fn run_pass<U: Pod>(
         n_steps: steps.len() as u64,
         level: call.pool().level() as u64,
         input_bytes: plan.input_bytes() as u64,
+        first_bytes: input.first_bytes,
+        row_bytes: input.row_bytes.unwrap_or(plan.input_row_bytes() as u64),
+        ..Zeroable::zeroed()
     };
     let mut params = bytes_of(&header).to_vec();
     for step in steps {
@@ -133,7 +169,8 @@ fn run_pass<U: Pod>(
         params.resize(params.len().next_multiple_of(size_of::<StepHead>()), 0);
     }
     let job = JobShape { n_elements: plan.n_tiles(), grain: 1, shape: [0; 4], flags: 0, in_order: false };
-    let (job, ended) = call.start_with::<Tiles, _>("out", out, job, &[input], &params, Policy::IDEMPOTENT)?;
+    let (job, ended) =
+        call.start_with::<Tiles, _>("out", out, job, &[input.argument], &params, Policy::IDEMPOTENT)?;
     job.conclude(ended)
 }
 

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use bytemuck::{CheckedBitPattern, NoUninit, Pod};
+use bytemuck::{CheckedBitPattern, NoUninit, Pod, Zeroable};
 use shmpool_kernels::{Element, ElementStep, IndexKernel, Reduction, ZipKernel};
 
 use super::cancel::{CancelToken, Terms};
 use super::{ApplyKernel, Pool, Progress};
 use crate::arena::Overrun;
-use crate::array::{Array, Home, Shape, Source, Target};
+use crate::array::{Array, Contiguous, ContiguousMut, Home, Layout, Shape, Source, Target, joined};
 use crate::control::parent::{POPULATE, STREAM};
 use crate::control::{MESSAGE_BYTES_MAX, N_OPERANDS, PARAMS_BYTES_MAX};
 use crate::error::{Error, ErrorKind, JobReport, Result};
@@ -18,9 +18,11 @@ use crate::sys::clock;
 use crate::task::job::{self, JobArgs, JobSpec, Operand, Policy, code_of};
 use crate::task::kernel::{Kernel, Place};
 use crate::task::mirror::{Ended, Failure, Stop};
+use crate::task::strided::{FillStrided, FoldStrided, MapLanes, StridedHead, UpdateStrided};
 use crate::task::verbs::{
-    ApplyStep, ByClosures, ByKernel, Combine, ElementHead, Fill, FillBy, Fold, Folder, FromFn, Generate, Map,
-    MapChunks, MapIndexed, MapRows, MapWith, TryMap, Update, Zip2, Zip3, Zip4, ZipApply2, ZipApply3,
+    ApplyStep, ByClosures, ByKernel, Combine, ElementHead, Fill, FillBy, Fold, Folder, FromFn, Generate,
+    Lanes, Map, MapChunks, MapIndexed, MapRows, MapWith, TryMap, Update, Zip2, Zip3, Zip4, ZipApply2,
+    ZipApply3,
 };
 
 /// Outputs from this size are written around the cache: they would not stay in it, and a line that is not
@@ -137,7 +139,7 @@ impl<'a> Call<'a> {
         F: Fn(S::Item) -> U + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
-        self.fill::<Fill<Map<F, S::Item, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
+        self.fill_lanes::<(S,), Map<F, S::Item, U>>(xs.shape(), &[self.input("xs", xs)?], &[])
     }
 
     /// `f(x)` for every element, into an array that exists.
@@ -153,10 +155,11 @@ impl<'a> Call<'a> {
     {
         let _ = stateless(f);
         same_shape("out", out.shape(), xs.shape())?;
-        self.write::<Fill<Map<F, S::Item, O::Item>>, O>(
+        let inputs = [self.input("xs", xs)?];
+        self.write_strided::<(S, O), Fill<Map<F, S::Item, O::Item>>, FillStrided<Map<F, S::Item, O::Item>>, O>(
             "out",
             out,
-            &[self.input("xs", xs)?],
+            &inputs,
             &[],
             Policy::IDEMPOTENT,
         )
@@ -175,7 +178,7 @@ impl<'a> Call<'a> {
     {
         let _ = stateless(f);
         const { assert!(align_of::<P>() <= 64, "parameters are aligned to 64 bytes at most") };
-        self.fill::<Fill<MapWith<F, P, S::Item, U>>, U>(
+        self.fill_lanes::<(S,), MapWith<F, P, S::Item, U>>(
             xs.shape(),
             &[self.input("xs", xs)?],
             bytemuck::bytes_of(&params),
@@ -193,7 +196,7 @@ impl<'a> Call<'a> {
         F: Fn(usize, S::Item) -> U + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
-        self.fill::<Fill<MapIndexed<F, S::Item, U>>, U>(xs.shape(), &[self.input("xs", xs)?], &[])
+        self.fill_lanes::<(S,), MapIndexed<F, S::Item, U>>(xs.shape(), &[self.input("xs", xs)?], &[])
     }
 
     /// `f(x)?` for every element, into a new array; or the first error by index, whatever order the tasks ran
@@ -206,7 +209,7 @@ impl<'a> Call<'a> {
     /// [`TryMapError::Element`] with the kernel's own error; [`TryMapError::Pool`] as for [`map`](Call::map).
     pub fn try_map<S, U, E, F>(&self, xs: &S, f: F) -> std::result::Result<Array<U>, TryMapError<E>>
     where
-        S: Source,
+        S: Contiguous,
         U: Pod,
         E: NoUninit + CheckedBitPattern,
         F: Fn(S::Item) -> std::result::Result<U, E> + Copy + Send + Sync + 'static,
@@ -251,7 +254,13 @@ impl<'a> Call<'a> {
         F: Fn(&mut O::Item) + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
-        self.write::<Update<F, O::Item>, O>("ys", ys, &[], &[], Policy::ONCE)
+        self.write_strided::<(O,), Update<F, O::Item>, UpdateStrided<F, O::Item>, O>(
+            "ys",
+            ys,
+            &[],
+            &[],
+            Policy::ONCE,
+        )
     }
 
     /// `f(a, b)` for elements of the same index, into a new array: two to four inputs of one shape.
@@ -299,8 +308,8 @@ impl<'a> Call<'a> {
     /// As for [`map_into`](Call::map_into); the [`JobReport`] lists the ranges that are done.
     pub fn map_chunks<S, O, F>(&self, xs: &S, out: &mut O, f: F) -> Result<()>
     where
-        S: Source,
-        O: Target,
+        S: Contiguous,
+        O: ContiguousMut,
         F: Fn(&[S::Item], &mut [O::Item]) + Copy + Send + Sync + 'static,
     {
         let _ = stateless(f);
@@ -339,6 +348,9 @@ impl<'a> Call<'a> {
         U: Pod,
         F: Fn(&[S::Item], &mut [U]) + Copy + Send + Sync + 'static,
     {
+        if const { S::STRIDED } {
+            return self.map_axis(xs, xs.shape().len() - 1, width, f);
+        }
         let _ = stateless(f);
         let mut shape = xs.shape().to_vec();
         let from = std::mem::replace(shape.last_mut().expect("a shape has dimensions"), width);
@@ -355,6 +367,56 @@ impl<'a> Call<'a> {
         let policy = Policy::IDEMPOTENT;
         let (job, ended) =
             self.start_with::<MapRows<F, S::Item, U>, _>("out", &mut out, job, &[input], &[], policy)?;
+        job.conclude_with(out, ended)
+    }
+
+    /// `f(lane, out)` for every lane along a dimension (`axis`, from 0), into lanes of `width` elements of a new array: columns
+    /// of a table, say, or the samples of each pixel in a stack of images.
+    ///
+    /// All other dimensions stay. What `f` sees is a copy of the lane in one piece, and each lane of the output starts as
+    /// zeros. A task is some lanes ([`grain`](Call::grain) counts them), and so are the elements of errors.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// let table = pool.array_from_shape([3, 2], &[5, 1, 9, 2, 7, 3])?;
+    /// let medians = pool.map_axis(&table, 0, 1, |column: &[i32], out: &mut [i32]| {
+    ///     let mut sorted = [column[0], column[1], column[2]];
+    ///     sorted.sort_unstable();
+    ///     out[0] = sorted[1];
+    /// })?;
+    /// assert_eq!((medians.shape(), &medians[..]), (&[1, 2][..], &[7, 2][..]));
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`map`](Call::map), and [`ErrorKind::Option`] if there is no such dimension.
+    pub fn map_axis<S, U, F>(&self, xs: &S, axis: usize, width: usize, f: F) -> Result<Array<U>>
+    where
+        S: Source,
+        U: Pod,
+        F: Fn(&[S::Item], &mut [U]) + Copy + Send + Sync + 'static,
+    {
+        let _ = stateless(f);
+        let input = self.input("xs", xs)?;
+        let from = input.layout(xs.shape())?.with_last(axis)?;
+        let mut out = self.pool.arena().for_output(from.shape_before(axis, width)?)?;
+        let to = Layout::whole(Shape::try_from(out.shape())?).with_last(axis)?;
+        let ((from, along_from, len), (to, along_to, _)) = (from.split_last(), to.split_last());
+        let n_lanes = from.len() as u64 * u64::from(width > 0);
+        let job = JobShape {
+            n_elements: n_lanes,
+            grain: self.grain_for(n_lanes, width.max(len).saturating_mul(size_of::<U>()))?,
+            shape: [len as u64, width as u64, 0, 0],
+            flags: 0,
+            in_order: false,
+        };
+        let mut head = strided_head(from.shape, [Some(from), None, None, None, Some(to)]);
+        head.along = [along_from as i64, along_to as i64];
+        let params = bytemuck::bytes_of(&head);
+        let policy = Policy::IDEMPOTENT;
+        let (job, ended) =
+            self.start_with::<MapLanes<F, S::Item, U>, _>("out", &mut out, job, &[input], params, policy)?;
         job.conclude_with(out, ended)
     }
 
@@ -471,8 +533,8 @@ impl<'a> Call<'a> {
     /// As for [`map_into`](Call::map_into), and [`ErrorKind::Kernel`] if the step is for other types of elements.
     pub fn apply_step<S, O>(&self, step: &ElementStep, xs: &S, out: &mut O) -> Result<()>
     where
-        S: Source,
-        O: Target,
+        S: Contiguous,
+        O: ContiguousMut,
         S::Item: Element,
         O::Item: Element,
     {
@@ -504,6 +566,77 @@ impl<'a> Call<'a> {
         K: ApplyKernel<S::Item, How>,
     {
         kernel.run(self, input)
+    }
+
+    /// Runs lanes over any sources `V` into a new array.
+    fn fill_lanes<V: AnyStrided, L: Lanes>(
+        &self,
+        shape: &[usize],
+        inputs: &[Argument],
+        params: &[u8],
+    ) -> Result<Array<L::Out>> {
+        self.fill_strided::<V, Fill<L>, FillStrided<L>, L::Out>(shape, inputs, params)
+    }
+
+    /// Runs `K` into a new array, or `Apart` if elements of `V` may lie apart.
+    pub(super) fn fill_strided<V: AnyStrided, K: Kernel, Apart: Kernel, U: Pod>(
+        &self,
+        shape: &[usize],
+        inputs: &[Argument],
+        params: &[u8],
+    ) -> Result<Array<U>> {
+        if const { !V::STRIDED } {
+            return self.fill::<K, U>(shape, inputs, params);
+        }
+        let mut out = self.pool.arena().for_output(Shape::try_from(shape)?)?;
+        let policy = Policy::IDEMPOTENT;
+        let (job, ended) = self.start_strided::<Apart, _>("out", &mut out, inputs, params, policy)?;
+        job.conclude_with(out, ended)
+    }
+
+    /// Runs `K` into an array that exists, or `Apart` if elements of `V` may lie apart.
+    fn write_strided<V: AnyStrided, K: Kernel, Apart: Kernel, O: Target>(
+        &self,
+        what: &'static str,
+        out: &mut O,
+        inputs: &[Argument],
+        params: &[u8],
+        policy: Policy,
+    ) -> Result<()> {
+        if const { !V::STRIDED } {
+            return self.write::<K, O>(what, out, inputs, params, policy);
+        }
+        let (job, ended) = self.start_strided::<Apart, O>(what, out, inputs, params, policy)?;
+        job.conclude(ended)
+    }
+
+    /// Runs `K` over a job whose elements are those of `out`, and lie where the layouts say.
+    fn start_strided<K: Kernel, O: Target>(
+        &self,
+        what: &'static str,
+        out: &mut O,
+        inputs: &[Argument],
+        params: &[u8],
+        policy: Policy,
+    ) -> Result<(Finished, Ended)> {
+        let shape = Shape::try_from(out.shape())?;
+        let to = self.input(what, out)?.layout(&shape)?;
+        let mut layouts = [None; N_OPERANDS];
+        for (layout, input) in layouts.iter_mut().zip(inputs) {
+            *layout = Some(input.layout(&shape)?);
+        }
+        layouts[N_OPERANDS - 1] = Some(to);
+        let head = strided_head(shape, layouts);
+        let out_bytes = (to.len() * size_of::<O::Item>()) as u64;
+        let job = JobShape {
+            n_elements: to.len() as u64,
+            grain: self.grain_for(to.len() as u64, size_of::<O::Item>())?,
+            shape: [0; 4],
+            flags: if to.is_contiguous() && out_bytes >= STREAM_FROM_BYTES { STREAM } else { 0 },
+            in_order: to.is_contiguous(),
+        };
+        let params = [bytemuck::bytes_of(&head), params].concat();
+        self.start_with::<K, O>(what, out, job, inputs, &params, policy)
     }
 
     /// Runs `K` into a new array.
@@ -561,13 +694,29 @@ impl<'a> Call<'a> {
     /// Folds blocks of `xs` (not empty), then combines groups of what comes of them until one is left.
     fn reduce_by<R: Folder, S: Source>(&self, xs: &S, params: &[u8]) -> Result<R::Accumulator> {
         let n_elements = xs.shape().iter().product();
-        let mut left =
-            self.fold_groups::<Fold<R>, _>(self.input("xs", xs)?, n_elements, REDUCE_BLOCK, params)?;
+        let mut left = self.fold_blocks::<R, S>(xs, n_elements, params)?;
         while left.len() > 1 {
             let input = self.input("partial results", &left)?;
             left = self.fold_groups::<Combine<R>, _>(input, left.len(), REDUCE_GROUP, params)?;
         }
         Ok(left[0])
+    }
+
+    /// Runs the first half of a reduction.
+    fn fold_blocks<R: Folder, S: Source>(
+        &self,
+        xs: &S,
+        n: usize,
+        params: &[u8],
+    ) -> Result<Array<R::Accumulator>> {
+        let input = self.input("xs", xs)?;
+        if const { !S::STRIDED } {
+            return self.fold_groups::<Fold<R>, _>(input, n, REDUCE_BLOCK, params);
+        }
+        let layout = input.layout(xs.shape())?;
+        let head = strided_head(layout.shape, [Some(layout), None, None, None, None]);
+        let params = [bytemuck::bytes_of(&head), params].concat();
+        self.fold_groups::<FoldStrided<R>, _>(input, n, REDUCE_BLOCK, &params)
     }
 
     /// Runs one half of a reduction: a task, and an accumulator, for each `group` of the input's `n`.
@@ -663,7 +812,8 @@ impl<'a> Call<'a> {
             Home::Arena(_) | Home::Nowhere => 0,
             Home::Share(share) => share.id(),
         };
-        Ok(Argument { what, operand: Operand { share, offset: place.offset, bytes: place.len_bytes } })
+        let operand = Operand { share, offset: place.offset, bytes: place.len_bytes };
+        Ok(Argument { what, operand, layout: place.layout })
     }
 
     /// An array that workers are to write.
@@ -685,7 +835,47 @@ impl<'a> Call<'a> {
 pub(super) struct Argument {
     what: &'static str,
     operand: Operand,
+    /// Which of its elements are meant, if not all of them in order.
+    layout: Option<Layout>,
 }
+
+impl Argument {
+    /// Where its elements lie; `shape` is its own.
+    pub(super) fn layout(&self, shape: &[usize]) -> Result<Layout> {
+        Ok(self.layout.unwrap_or(Layout::whole(Shape::try_from(shape)?)))
+    }
+}
+
+/// What tells workers where the elements of each operand lie.
+fn strided_head(shape: Shape, layouts: [Option<Layout>; N_OPERANDS]) -> StridedHead {
+    let mut head = StridedHead::zeroed();
+    // An operand that is not there goes along with one that is.
+    let some = layouts.into_iter().flatten().next().expect("a job over views has one");
+    let layouts = layouts.map(|layout| layout.unwrap_or(some));
+    let (lens, strides) = joined(shape, layouts.each_ref());
+    head.lens = lens.map(|len| len as u64);
+    head.strides = strides.map(|strides| strides.map(|stride| stride as i64));
+    head.first = layouts.map(|layout| layout.first as u64);
+    head
+}
+
+/// Sources of one call, of which some may be views.
+pub(super) trait AnyStrided {
+    const STRIDED: bool;
+}
+
+macro_rules! any_strided {
+    ($($source:ident)+) => {
+        impl<$($source: Source),+> AnyStrided for ($($source,)+) {
+            const STRIDED: bool = $($source::STRIDED)||+;
+        }
+    };
+}
+
+any_strided!(A);
+any_strided!(A B);
+any_strided!(A B C);
+any_strided!(A B C D);
 
 /// The geometry of a job.
 pub(super) struct JobShape {
@@ -728,7 +918,7 @@ impl Finished {
             assert_eq!(ended.done, whole, "a job without failures has done all of its tasks");
             return match self.overrun {
                 None => Ok(()),
-                Some((Argument { what: array, operand }, Overrun { byte })) => {
+                Some((Argument { what: array, operand, .. }, Overrun { byte })) => {
                     Err(ErrorKind::Overrun { array, byte, len_bytes: operand.bytes }.into())
                 }
             };
@@ -793,7 +983,9 @@ macro_rules! zip_inputs {
                 $(same_shape("input of zip_map", $rest.shape(), $first.shape())?;)*
                 let shape = $first.shape();
                 let inputs = [call.input("input", $first)?, $(call.input("input", $rest)?),*];
-                call.fill::<Fill<$kernel<Func, $first::Item, $($rest::Item,)* Out>>, Out>(shape, &inputs, &[])
+                call.fill_lanes::<($first, $($rest),*), $kernel<Func, $first::Item, $($rest::Item,)* Out>>(
+                    shape, &inputs, &[],
+                )
             }
         }
     };
@@ -828,7 +1020,9 @@ macro_rules! zip_with {
                 let shape = $first.shape();
                 let inputs = [call.input("input", $first)?, $(call.input("input", $rest)?),*];
                 let params = bytemuck::bytes_of(kernel);
-                call.fill::<Fill<$lanes<K, $first::Item, $($rest::Item),*>>, K::Out>(shape, &inputs, params)
+                call.fill_lanes::<($first, $($rest),*), $lanes<K, $first::Item, $($rest::Item),*>>(
+                    shape, &inputs, params,
+                )
             }
         }
     };

@@ -25,7 +25,7 @@ use shmpool_kernels::{IndexKernel, Level, Reduction};
 use self::background::Background;
 use self::cancel::Terms;
 use crate::arena::{Arena, ArenaStats};
-use crate::array::{Array, Indices, Input, Shape, Source, Target};
+use crate::array::{Array, Contiguous, ContiguousMut, Indices, Input, Shape, Source, Target};
 use crate::error::Result;
 use crate::supervisor::Shared;
 use crate::sync::{AtomicU64, Relaxed};
@@ -363,7 +363,7 @@ impl Pool {
     /// See [`Call::try_map`].
     pub fn try_map<S, U, E, F>(&self, xs: &S, f: F) -> std::result::Result<Array<U>, TryMapError<E>>
     where
-        S: Source,
+        S: Contiguous,
         U: Pod,
         E: NoUninit + CheckedBitPattern,
         F: Fn(S::Item) -> std::result::Result<U, E> + Copy + Send + Sync + 'static,
@@ -402,8 +402,8 @@ impl Pool {
     /// See [`Call::map_chunks`].
     pub fn map_chunks<S, O, F>(&self, xs: &S, out: &mut O, f: F) -> Result<()>
     where
-        S: Source,
-        O: Target,
+        S: Contiguous,
+        O: ContiguousMut,
         F: Fn(&[S::Item], &mut [O::Item]) + Copy + Send + Sync + 'static,
     {
         self.call().map_chunks(xs, out, f)
@@ -417,6 +417,16 @@ impl Pool {
         F: Fn(&[S::Item], &mut [U]) + Copy + Send + Sync + 'static,
     {
         self.call().map_rows(xs, width, f)
+    }
+
+    /// See [`Call::map_axis`].
+    pub fn map_axis<S, U, F>(&self, xs: &S, axis: usize, width: usize, f: F) -> Result<Array<U>>
+    where
+        S: Source,
+        U: Pod,
+        F: Fn(&[S::Item], &mut [U]) + Copy + Send + Sync + 'static,
+    {
+        self.call().map_axis(xs, axis, width, f)
     }
 
     /// See [`Call::reduce`].

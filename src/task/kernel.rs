@@ -58,7 +58,22 @@ pub(crate) struct Invocation {
     pub(crate) error: ErrorBytes,
 }
 
+/// The part of an [`Invocation`] that element loops need.
+#[derive(Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) inputs: [*const u8; 4],
+    pub(crate) params: *const u8,
+    /// Index, in the whole job, of the elements that stand first.
+    pub(crate) first: usize,
+}
+
 impl Invocation {
+    /// Of all elements.
+    #[inline(always)]
+    pub(crate) fn addresses(&self) -> Addresses {
+        Addresses { inputs: self.inputs, params: self.params, first: 0 }
+    }
+
     /// Of no job yet.
     pub(crate) fn new() -> Self {
         Invocation {

@@ -4,4 +4,5 @@ pub(crate) mod job;
 pub(crate) mod kernel;
 pub(crate) mod message;
 pub(crate) mod mirror;
+pub(crate) mod strided;
 pub(crate) mod verbs;

@@ -14,7 +14,7 @@ use shmpool_kernels::{
     ElementKernel, ElementStep, ElementTable, IndexKernel, Level, Plan, Reduction, Step, StepTable, ZipKernel,
 };
 
-use super::kernel::{Invocation, Kernel, Outcome, Place};
+use super::kernel::{Addresses, Invocation, Kernel, Outcome, Place};
 
 /// A closure without captures, made from nothing.
 ///
@@ -23,7 +23,7 @@ use super::kernel::{Invocation, Kernel, Outcome, Place};
 /// into another process is what `Pool`'s documentation asks of kernels: a captured witness of something that
 /// `main` has done proves nothing here.
 #[inline(always)]
-unsafe fn conjure<F: Copy>() -> F {
+pub(super) unsafe fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
     // SAFETY: a zero-sized type has no bytes to initialise; by contract it has values.
     unsafe { std::mem::transmute_copy::<(), F>(&()) }
@@ -32,11 +32,13 @@ unsafe fn conjure<F: Copy>() -> F {
 /// One output element from the inputs at the same index.
 ///
 /// # Safety
-/// `new`: the invocation was made for this type's verb, so its operands hold as many elements of its types as
-/// the job has. `at`: `i` is below the job's number of elements.
-trait Lanes: Copy {
+/// `new`: the addresses are those of a job that was made for this type's verb. `at`: each input holds an element of its
+/// type at `i`.
+pub(crate) trait Lanes: Copy {
     type Out: Pod;
-    unsafe fn new(call: &Invocation) -> Self;
+    /// Size of an element of each input; 0: there is no such input.
+    const INPUT_BYTES: [usize; 4];
+    unsafe fn new(call: &Addresses) -> Self;
     unsafe fn at(self, i: usize) -> Self::Out;
 }
 
@@ -47,7 +49,7 @@ impl<L: Lanes> Kernel for Fill<L> {
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
         // SAFETY: by the contract of `Run` the job is this verb's; `elements` stays inside it.
-        unsafe { fill(L::new(call), call.elements(task), call.output.cast(), call.stream) };
+        unsafe { fill(L::new(&call.addresses()), call.elements(task), call.output.cast(), call.stream) };
         Outcome::Done
     }
 }
@@ -65,7 +67,7 @@ const LINE_MAX: usize = 64;
 /// # Safety
 /// `range` lies in the job, `output` is its output, and the task is leased to the caller.
 #[inline(always)]
-unsafe fn fill<L: Lanes>(lanes: L, range: Range<usize>, output: *mut L::Out, stream: bool) {
+pub(super) unsafe fn fill<L: Lanes>(lanes: L, range: Range<usize>, output: *mut L::Out, stream: bool) {
     let line = if size_of::<L::Out>() == 0 { 1 } else { (LINE_BYTES / size_of::<L::Out>()).max(1) };
     // Lines can be streamed if elements fill them exactly and they begin on a line's edge.
     let stream = stream
@@ -138,9 +140,19 @@ fn store_fence() {
     }
 }
 
+/// Filled up with zeros.
+const fn input_bytes(of: &[usize]) -> [usize; 4] {
+    let (mut all, mut i) = ([0; 4], 0);
+    while i < of.len() {
+        all[i] = of[i];
+        i += 1;
+    }
+    all
+}
+
 macro_rules! lanes {
     ($(#[$doc:meta])* $name:ident<$($types:ident),+> { $($field:ident: $of:ty),* } where [$($bounds:tt)*]
-     new |$call:ident| $new:expr; at |$me:ident, $i:ident| $out:ty = $at:expr;) => {
+     reads [$($read:ident),*]; new |$call:ident| $new:expr; at |$me:ident, $i:ident| $out:ty = $at:expr;) => {
         $(#[$doc])*
         pub(crate) struct $name<$($types),+> { $($field: $of,)* types: PhantomData<($($types,)+)> }
 
@@ -155,9 +167,10 @@ macro_rules! lanes {
 
         impl<$($types),+> Lanes for $name<$($types),+> where $($bounds)* {
             type Out = $out;
+            const INPUT_BYTES: [usize; 4] = input_bytes(&[$(size_of::<$read>()),*]);
 
             #[inline(always)]
-            unsafe fn new($call: &Invocation) -> Self {
+            unsafe fn new($call: &Addresses) -> Self {
                 $new
             }
 
@@ -174,29 +187,29 @@ macro_rules! lanes {
 lanes! {
     /// `map`: `f(x)`.
     Map<F, T, U> { xs: *const T } where [F: Fn(T) -> U + Copy, T: Pod, U: Pod]
-    new |call| Map { xs: call.inputs[0].cast(), types: PhantomData };
+    reads [T]; new |call| Map { xs: call.inputs[0].cast(), types: PhantomData };
     at |me, i| U = conjure::<F>()(*me.xs.add(i));
 }
 
 lanes! {
     /// `map_with`: `f(&params, x)`.
     MapWith<F, P, T, U> { params: *const P, xs: *const T } where [F: Fn(&P, T) -> U + Copy, P: Pod, T: Pod, U: Pod]
-    new |call| MapWith { params: call.params.cast(), xs: call.inputs[0].cast(), types: PhantomData };
+    reads [T]; new |call| MapWith { params: call.params.cast(), xs: call.inputs[0].cast(), types: PhantomData };
     at |me, i| U = conjure::<F>()(&*me.params, *me.xs.add(i));
 }
 
 lanes! {
     /// `map_indexed`: `f(i, x)`.
-    MapIndexed<F, T, U> { xs: *const T } where [F: Fn(usize, T) -> U + Copy, T: Pod, U: Pod]
-    new |call| MapIndexed { xs: call.inputs[0].cast(), types: PhantomData };
-    at |me, i| U = conjure::<F>()(i, *me.xs.add(i));
+    MapIndexed<F, T, U> { xs: *const T, first: usize } where [F: Fn(usize, T) -> U + Copy, T: Pod, U: Pod]
+    reads [T]; new |call| MapIndexed { xs: call.inputs[0].cast(), first: call.first, types: PhantomData };
+    at |me, i| U = conjure::<F>()(me.first + i, *me.xs.add(i));
 }
 
 lanes! {
     /// A zip kernel over two inputs: `kernel.apply((a, b))`.
     ZipApply2<K, A, B> { kernel: *const K, a: *const A, b: *const B }
     where [K: ZipKernel<(A, B)>, A: Pod, B: Pod]
-    new |call| ZipApply2 {
+    reads [A, B]; new |call| ZipApply2 {
         kernel: call.params.cast(), a: call.inputs[0].cast(), b: call.inputs[1].cast(), types: PhantomData
     };
     at |me, i| K::Out = (*me.kernel).apply((*me.a.add(i), *me.b.add(i)));
@@ -206,7 +219,7 @@ lanes! {
     /// A zip kernel over three inputs: `kernel.apply((a, b, c))`.
     ZipApply3<K, A, B, C> { kernel: *const K, a: *const A, b: *const B, c: *const C }
     where [K: ZipKernel<(A, B, C)>, A: Pod, B: Pod, C: Pod]
-    new |call| ZipApply3 {
+    reads [A, B, C]; new |call| ZipApply3 {
         kernel: call.params.cast(), a: call.inputs[0].cast(), b: call.inputs[1].cast(), c: call.inputs[2].cast(),
         types: PhantomData
     };
@@ -216,7 +229,7 @@ lanes! {
 lanes! {
     /// `zip_map` of two: `f(a, b)`.
     Zip2<F, A, B, U> { a: *const A, b: *const B } where [F: Fn(A, B) -> U + Copy, A: Pod, B: Pod, U: Pod]
-    new |call| Zip2 { a: call.inputs[0].cast(), b: call.inputs[1].cast(), types: PhantomData };
+    reads [A, B]; new |call| Zip2 { a: call.inputs[0].cast(), b: call.inputs[1].cast(), types: PhantomData };
     at |me, i| U = conjure::<F>()(*me.a.add(i), *me.b.add(i));
 }
 
@@ -224,7 +237,7 @@ lanes! {
     /// `zip_map` of three: `f(a, b, c)`.
     Zip3<F, A, B, C, U> { a: *const A, b: *const B, c: *const C }
     where [F: Fn(A, B, C) -> U + Copy, A: Pod, B: Pod, C: Pod, U: Pod]
-    new |call| Zip3 {
+    reads [A, B, C]; new |call| Zip3 {
         a: call.inputs[0].cast(), b: call.inputs[1].cast(), c: call.inputs[2].cast(), types: PhantomData
     };
     at |me, i| U = conjure::<F>()(*me.a.add(i), *me.b.add(i), *me.c.add(i));
@@ -234,7 +247,7 @@ lanes! {
     /// `zip_map` of four: `f(a, b, c, d)`.
     Zip4<F, A, B, C, D, U> { a: *const A, b: *const B, c: *const C, d: *const D }
     where [F: Fn(A, B, C, D) -> U + Copy, A: Pod, B: Pod, C: Pod, D: Pod, U: Pod]
-    new |call| Zip4 {
+    reads [A, B, C, D]; new |call| Zip4 {
         a: call.inputs[0].cast(), b: call.inputs[1].cast(), c: call.inputs[2].cast(), d: call.inputs[3].cast(),
         types: PhantomData
     };
@@ -244,10 +257,12 @@ lanes! {
 /// Elements of the output that a kernel makes many at a time.
 ///
 /// # Safety
-/// `new` and `make` are called for a job of the type's own verb, and `make` for elements of that job.
-trait Make {
+/// `new` is called for a job of the type's own verb; `make` where each input holds as many elements from `first` on.
+pub(crate) trait Make {
     type Out: Pod;
-    unsafe fn new(call: &Invocation) -> Self;
+    /// Size of an element of the input; 0: there is none.
+    const INPUT_BYTES: usize;
+    unsafe fn new(call: &Addresses) -> Self;
     unsafe fn make(&self, first: usize, out: &mut [Self::Out]);
 }
 
@@ -259,7 +274,7 @@ impl<M: Make> Kernel for FillBy<M> {
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
         // SAFETY: by the contract of `Run` the job is this verb's, and the task is leased to us.
-        unsafe { fill_by(&M::new(call), call.elements(task), call.output.cast(), call.stream) };
+        unsafe { fill_by(&M::new(&call.addresses()), call.elements(task), call.output.cast(), call.stream) };
         Outcome::Done
     }
 }
@@ -312,9 +327,10 @@ pub(crate) struct Apply<K, T> {
 
 impl<K: ElementKernel<T>, T: Pod> Make for Apply<K, T> {
     type Out = K::Out;
+    const INPUT_BYTES: usize = size_of::<T>();
 
     #[inline(always)]
-    unsafe fn new(call: &Invocation) -> Self {
+    unsafe fn new(call: &Addresses) -> Self {
         // SAFETY: the parameters are a kernel.
         Apply { kernel: unsafe { *call.params.cast() }, xs: call.inputs[0].cast() }
     }
@@ -331,9 +347,10 @@ pub(crate) struct Generate<K, U>(K, PhantomData<U>);
 
 impl<K: IndexKernel<U>, U: Pod> Make for Generate<K, U> {
     type Out = U;
+    const INPUT_BYTES: usize = 0;
 
     #[inline(always)]
-    unsafe fn new(call: &Invocation) -> Self {
+    unsafe fn new(call: &Addresses) -> Self {
         // SAFETY: the parameters are a kernel.
         Generate(unsafe { *call.params.cast() }, PhantomData)
     }
@@ -413,9 +430,10 @@ impl<F, U, const N: usize> Copy for Row<F, U, N> {}
 
 impl<F: Fn([usize; N]) -> U + Copy, U: Pod, const N: usize> Lanes for Row<F, U, N> {
     type Out = U;
+    const INPUT_BYTES: [usize; 4] = [0; 4];
 
     #[inline(always)]
-    unsafe fn new(_: &Invocation) -> Self {
+    unsafe fn new(_: &Addresses) -> Self {
         Row { index: [0; N], first: 0, types: PhantomData }
     }
 
@@ -436,7 +454,7 @@ impl<F: Fn([usize; N]) -> U + Copy, U: Pod, const N: usize> Kernel for FromFn<F,
         let mut i = range.start;
         while i < range.end {
             // SAFETY: any row is a valid place for lanes that read nothing.
-            let mut row = unsafe { Row::<F, U, N>::new(call) };
+            let mut row = unsafe { Row::<F, U, N>::new(&call.addresses()) };
             let mut rest = i / width;
             row.first = rest * width;
             for axis in (0..N - 1).rev() {
@@ -536,12 +554,13 @@ impl<F: Fn(T) -> Result<U, E> + Copy, T: Pod, U: Pod, E: NoUninit> Kernel for Tr
 /// How a reduction folds elements into an accumulator, and two accumulators into one.
 ///
 /// # Safety
-/// Of all methods: the invocation was made for this type's verb; `range` lies in its input.
+/// Of all methods: `params` are those of a job of this type's verb.
 pub(crate) trait Folder {
+    type Item: Pod;
     type Accumulator: Pod;
-    unsafe fn fold(call: &Invocation, range: Range<usize>) -> Self::Accumulator;
+    unsafe fn fold(params: *const u8, xs: &[Self::Item]) -> Self::Accumulator;
     unsafe fn combine(
-        call: &Invocation,
+        params: *const u8,
         left: Self::Accumulator,
         right: Self::Accumulator,
     ) -> Self::Accumulator;
@@ -565,14 +584,15 @@ where
     T: Pod,
     A: Pod,
 {
+    type Item = T;
     type Accumulator = A;
 
     #[inline(always)]
-    unsafe fn fold(call: &Invocation, range: Range<usize>) -> A {
-        // SAFETY: `range` lies in the input; the parameters are an `A`; the closures are the verb's.
+    unsafe fn fold(params: *const u8, xs: &[T]) -> A {
+        // SAFETY: the indices are below `n`; the parameters are an `A`; the closures are the verb's.
         unsafe {
-            let (xs, n) = (call.inputs[0].cast::<T>().add(range.start), range.len());
-            let identity = *call.params.cast::<A>();
+            let (xs, n) = (xs.as_ptr(), xs.len());
+            let identity = *params.cast::<A>();
             // Runs of neighbours, so that `combine` need not be commutative; the last one is the shortest.
             let (run, common) = match n {
                 0..RUNS_FROM => (n, 0),
@@ -589,12 +609,12 @@ where
                     *accumulator = conjure::<F>()(*accumulator, *xs.add(i));
                 }
             }
-            combine_tree::<Self>(call, &mut accumulators)
+            combine_tree::<Self>(params, &mut accumulators)
         }
     }
 
     #[inline(always)]
-    unsafe fn combine(_: &Invocation, left: A, right: A) -> A {
+    unsafe fn combine(_: *const u8, left: A, right: A) -> A {
         // SAFETY: the closure is the verb's.
         unsafe { conjure::<G>()(left, right) }
     }
@@ -604,22 +624,20 @@ where
 pub(crate) struct ByKernel<K, T>(PhantomData<(K, T)>);
 
 impl<K: Reduction<T>, T: Pod> Folder for ByKernel<K, T> {
+    type Item = T;
     type Accumulator = K::Acc;
 
     #[inline(always)]
-    unsafe fn fold(call: &Invocation, range: Range<usize>) -> K::Acc {
-        // SAFETY: `range` lies in the input; the parameters are a `K`.
-        unsafe {
-            let xs = std::slice::from_raw_parts(call.inputs[0].cast::<T>().add(range.start), range.len());
-            let kernel = &*call.params.cast::<K>();
-            kernel.fold(kernel.identity(), xs)
-        }
+    unsafe fn fold(params: *const u8, xs: &[T]) -> K::Acc {
+        // SAFETY: the parameters are a `K`.
+        let kernel = unsafe { &*params.cast::<K>() };
+        kernel.fold(kernel.identity(), xs)
     }
 
     #[inline(always)]
-    unsafe fn combine(call: &Invocation, left: K::Acc, right: K::Acc) -> K::Acc {
+    unsafe fn combine(params: *const u8, left: K::Acc, right: K::Acc) -> K::Acc {
         // SAFETY: the parameters are a `K`.
-        unsafe { (*call.params.cast::<K>()).combine(left, right) }
+        unsafe { (*params.cast::<K>()).combine(left, right) }
     }
 }
 
@@ -630,9 +648,11 @@ pub(crate) struct Fold<R>(PhantomData<R>);
 impl<R: Folder> Kernel for Fold<R> {
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
-        // SAFETY: the output has an accumulator for each task.
+        let range = group(call, task);
+        // SAFETY: `range` lies in the input, which nobody writes; the output has an accumulator for each task.
         unsafe {
-            let block = R::fold(call, group(call, task));
+            let first = call.inputs[0].cast::<R::Item>().add(range.start);
+            let block = R::fold(call.params, std::slice::from_raw_parts(first, range.len()));
             call.output.cast::<R::Accumulator>().add(task as usize).write(block);
         }
         Outcome::Done
@@ -652,7 +672,7 @@ impl<R: Folder> Kernel for Combine<R> {
             let first = call.inputs[0].cast::<R::Accumulator>().add(range.start);
             // A copy, so that the input stays as it is and the task can run again.
             let mut accumulators = std::slice::from_raw_parts(first, range.len()).to_vec();
-            let combined = combine_tree::<R>(call, &mut accumulators);
+            let combined = combine_tree::<R>(call.params, &mut accumulators);
             call.output.cast::<R::Accumulator>().add(task as usize).write(combined);
         }
         Outcome::Done
@@ -661,7 +681,7 @@ impl<R: Folder> Kernel for Combine<R> {
 
 /// The part of the input that a reduction's task stands for.
 #[inline(always)]
-fn group(call: &Invocation, task: u32) -> Range<usize> {
+pub(super) fn group(call: &Invocation, task: u32) -> Range<usize> {
     let [n, len, ..] = call.shape;
     let start = task as usize * len;
     start..(start + len).min(n)
@@ -673,14 +693,14 @@ fn group(call: &Invocation, task: u32) -> Range<usize> {
 /// As for [`Folder`]; there is at least one.
 #[inline(always)]
 unsafe fn combine_tree<R: Folder + ?Sized>(
-    call: &Invocation,
+    params: *const u8,
     accumulators: &mut [R::Accumulator],
 ) -> R::Accumulator {
     let mut n = accumulators.len();
     while n > 1 {
         for i in 0..n / 2 {
             // SAFETY: by contract.
-            accumulators[i] = unsafe { R::combine(call, accumulators[2 * i], accumulators[2 * i + 1]) };
+            accumulators[i] = unsafe { R::combine(params, accumulators[2 * i], accumulators[2 * i + 1]) };
         }
         if n % 2 == 1 {
             accumulators[n / 2] = accumulators[n - 1];
@@ -703,6 +723,11 @@ pub(crate) struct ChainHeader {
     pub(crate) n_steps: u64,
     pub(crate) level: u64,
     pub(crate) input_bytes: u64,
+    /// Of the operand before the first pixel.
+    pub(crate) first_bytes: u64,
+    /// Between the beginnings of two rows.
+    pub(crate) row_bytes: u64,
+    pub(crate) padding: [u64; 6],
 }
 
 /// A step on its way to another process: the place of its table. Its parameters follow, filled up to a multiple of
@@ -748,7 +773,8 @@ unsafe fn run_tile(call: &Invocation, task: u32) -> Outcome {
         offset += size_of::<StepHead>() + parameters.len().next_multiple_of(size_of::<StepHead>());
     }
     let plan = Plan::new(&steps, header.shape.map(|n| n as usize), Some(header.tile.map(|n| n as usize)))
-        .expect("the parent made the same plan");
+        .expect("the parent made the same plan")
+        .with_rows_apart(header.row_bytes as usize);
     // Users' kernels say themselves how many channels they make and how far they see, and nothing keeps them
     // from saying something else here, where their statics are others.
     assert!(
@@ -761,6 +787,9 @@ unsafe fn run_tile(call: &Invocation, task: u32) -> Outcome {
     let level = Level::from_number(header.level as u32).unwrap_or(Level::Baseline);
     // SAFETY: the operands are as large as the plan's images, as was just checked; the input is written by
     // nobody, and the tile is leased to us.
-    unsafe { plan.run(task.into(), call.inputs[0], call.output, &mut call.scratch.borrow_mut(), level) };
+    unsafe {
+        let input = call.inputs[0].add(header.first_bytes as usize);
+        plan.run(task.into(), input, call.output, &mut call.scratch.borrow_mut(), level);
+    }
     Outcome::Done
 }
