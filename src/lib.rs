@@ -27,7 +27,10 @@
 //! * Verbs: [`map`](Call::map), [`map_into`](Call::map_into), [`map_with`](Call::map_with),
 //!   [`map_indexed`](Call::map_indexed), [`update`](Call::update), [`zip_map`](Call::zip_map),
 //!   [`from_fn`](Call::from_fn), [`try_map`](Call::try_map), [`map_chunks`](Call::map_chunks),
-//!   [`reduce`](Call::reduce), and [`apply`](Call::apply) for the kernels of [`kernels`].
+//!   [`map_rows`](Call::map_rows), [`map_axis`](Call::map_axis), [`map_unzip`](Call::map_unzip) (several outputs),
+//!   [`reduce`](Call::reduce), [`scan`](Call::scan), and for the kernels of [`kernels`] and your own
+//!   [`apply`](Call::apply), [`iterate`](Call::iterate), [`zip_with`](Call::zip_with), [`generate`](Call::generate). They
+//!   take whole arrays and [views](View) of parts of them.
 //! * In the background: [`background`](Pool::background) runs any verbs while the caller goes on, over arrays that the job
 //!   owns or has leased ([`Handle`]). Any call can be [cancelled](Call::cancel_token), or have a [`timeout`](Call::timeout).
 //! * Start: [`init`] first thing in `main`; [`test_workers!`] in tests and benches; the feature `constructor`
@@ -86,8 +89,8 @@ pub use {
         NamedInfo, NpyElement, ReadLease, Shape, Source, Target, View, ViewMut, WriteLease,
     },
     pool::{
-        ApplyKernel, Builder, ByElement, ByTile, Call, CancelToken, Chained, Job, Pool, Progress, Stats,
-        TryMapError, ZipInputs, ZipWith,
+        ApplyKernel, Builder, ByElement, ByTile, Call, CancelToken, Chained, IterateKernel, Job, Pool,
+        Progress, Stats, TryMapError, Unzip, ZipInputs, ZipWith,
     },
     worker::init,
 };

@@ -81,6 +81,17 @@ impl<T: Sample> Chain<T, T> {
     }
 }
 
+impl<T: Sample> Chain<T, T> {
+    /// This chain `n` times over, one after the other.
+    #[must_use]
+    pub fn times(&self, n: usize) -> Self {
+        match n {
+            0 => Chain::new(),
+            n => Chain { steps: self.steps.repeat(n), types: PhantomData },
+        }
+    }
+}
+
 impl<T: Sample> Default for Chain<T, T> {
     fn default() -> Self {
         Chain::new()

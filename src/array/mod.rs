@@ -21,6 +21,6 @@ pub use lease::{Handle, ReadLease, WriteLease};
 pub use named::{NamedArray, NamedInfo};
 pub use npy::NpyElement;
 pub use shape::{Indices, Shape};
-pub(crate) use source::Home;
 pub use source::{Contiguous, ContiguousMut, Source, Target};
+pub(crate) use source::{Home, Written};
 pub use view::{View, ViewMut};

@@ -20,9 +20,9 @@ use crate::task::kernel::{Kernel, Place};
 use crate::task::mirror::{Ended, Failure, Stop};
 use crate::task::strided::{FillStrided, FoldStrided, MapLanes, StridedHead, UpdateStrided};
 use crate::task::verbs::{
-    ApplyStep, ByClosures, ByKernel, Combine, ElementHead, Fill, FillBy, Fold, Folder, FromFn, Generate,
-    Lanes, Map, MapChunks, MapIndexed, MapRows, MapWith, TryMap, Update, Zip2, Zip3, Zip4, ZipApply2,
-    ZipApply3,
+    ApplyStep, ByClosures, ByKernel, Combine, Combiner, ElementHead, Fill, FillBy, Fold, Folder, FromFn,
+    Generate, Lanes, Map, MapChunks, MapIndexed, MapRows, MapWith, TryMap, Update, Zip2, Zip3, Zip4,
+    ZipApply2, ZipApply3,
 };
 
 /// Outputs from this size are written around the cache: they would not stay in it, and a line that is not
@@ -30,7 +30,7 @@ use crate::task::verbs::{
 const STREAM_FROM_BYTES: u64 = 8 << 20;
 
 /// Elements of one block of [`Call::reduce`]. Part of its meaning: another number gives other last bits.
-const REDUCE_BLOCK: usize = 64 << 10;
+pub(super) const REDUCE_BLOCK: usize = 64 << 10;
 /// Accumulators that one task combines.
 const REDUCE_GROUP: usize = 1024;
 
@@ -665,7 +665,7 @@ impl<'a> Call<'a> {
     }
 
     /// Runs `K` over a job whose elements are those of `out`.
-    fn start<K: Kernel, O: Target>(
+    pub(super) fn start<K: Kernel, O: Target>(
         &self,
         what: &'static str,
         out: &mut O,
@@ -691,13 +691,22 @@ impl<'a> Call<'a> {
         )
     }
 
-    /// Folds blocks of `xs` (not empty), then combines groups of what comes of them until one is left.
+    /// Folds blocks of `xs` (not empty), then combines what comes of them.
     fn reduce_by<R: Folder, S: Source>(&self, xs: &S, params: &[u8]) -> Result<R::Accumulator> {
         let n_elements = xs.shape().iter().product();
-        let mut left = self.fold_blocks::<R, S>(xs, n_elements, params)?;
+        let blocks = self.fold_blocks::<R, S>(xs, n_elements, params)?;
+        self.combine_all::<R>(blocks, params)
+    }
+
+    /// Combines groups of accumulators until one is left.
+    pub(super) fn combine_all<R: Combiner>(
+        &self,
+        mut left: Array<R::Accumulator>,
+        params: &[u8],
+    ) -> Result<R::Accumulator> {
         while left.len() > 1 {
             let input = self.input("partial results", &left)?;
-            left = self.fold_groups::<Combine<R>, _>(input, left.len(), REDUCE_GROUP, params)?;
+            left = self.fold_groups::<Combine<R>, _>(&[input], left.len(), REDUCE_GROUP, params)?;
         }
         Ok(left[0])
     }
@@ -711,18 +720,18 @@ impl<'a> Call<'a> {
     ) -> Result<Array<R::Accumulator>> {
         let input = self.input("xs", xs)?;
         if const { !S::STRIDED } {
-            return self.fold_groups::<Fold<R>, _>(input, n, REDUCE_BLOCK, params);
+            return self.fold_groups::<Fold<R>, _>(&[input], n, REDUCE_BLOCK, params);
         }
         let layout = input.layout(xs.shape())?;
         let head = strided_head(layout.shape, [Some(layout), None, None, None, None]);
         let params = [bytemuck::bytes_of(&head), params].concat();
-        self.fold_groups::<FoldStrided<R>, _>(input, n, REDUCE_BLOCK, &params)
+        self.fold_groups::<FoldStrided<R>, _>(&[input], n, REDUCE_BLOCK, &params)
     }
 
     /// Runs one half of a reduction: a task, and an accumulator, for each `group` of the input's `n`.
-    fn fold_groups<K: Kernel, A: Pod>(
+    pub(super) fn fold_groups<K: Kernel, A: Pod>(
         &self,
-        input: Argument,
+        inputs: &[Argument],
         n: usize,
         group: usize,
         params: &[u8],
@@ -731,7 +740,7 @@ impl<'a> Call<'a> {
         let shape = [n as u64, group as u64, 1, 1];
         let job = JobShape { n_elements: out.len() as u64, grain: 1, shape, flags: 0, in_order: true };
         let (job, ended) =
-            self.start_with::<K, _>("out", &mut out, job, &[input], params, Policy::IDEMPOTENT)?;
+            self.start_with::<K, _>("out", &mut out, job, inputs, params, Policy::IDEMPOTENT)?;
         job.conclude(ended)?;
         Ok(out)
     }
@@ -817,7 +826,7 @@ impl<'a> Call<'a> {
     }
 
     /// An array that workers are to write.
-    fn output(&self, what: &'static str, array: &impl Target) -> Result<Argument> {
+    pub(super) fn output(&self, what: &'static str, array: &impl Target) -> Result<Argument> {
         if array.place().by_workers() == Use::Read {
             return Err(ErrorKind::ReadOnly { what }.into());
         }
@@ -1032,7 +1041,7 @@ zip_with!(ZipApply2, A, B);
 zip_with!(ZipApply3, A, B, C);
 
 /// Refuses closures that capture: worker processes could not see what they hold.
-const fn stateless<F: Copy>(f: F) -> F {
+pub(super) const fn stateless<F: Copy>(f: F) -> F {
     const {
         assert!(
             size_of::<F>() == 0,
@@ -1044,7 +1053,7 @@ const fn stateless<F: Copy>(f: F) -> F {
     f
 }
 
-fn same_shape(what: &'static str, found: &[usize], wanted: &[usize]) -> Result<()> {
+pub(super) fn same_shape(what: &'static str, found: &[usize], wanted: &[usize]) -> Result<()> {
     if found == wanted {
         return Ok(());
     }

@@ -7,12 +7,17 @@ mod call;
 mod cancel;
 mod executor;
 mod inline;
+mod iterate;
+mod scan;
+mod unzip;
 
 pub use apply::{ApplyKernel, ByElement, ByTile, Chained};
 pub use background::Job;
 pub use builder::Builder;
 pub use call::{Call, TryMapError, ZipInputs, ZipWith};
 pub use cancel::CancelToken;
+pub use iterate::IterateKernel;
+pub use unzip::Unzip;
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod};
-use shmpool_kernels::{IndexKernel, Level, Reduction};
+use shmpool_kernels::{IndexKernel, Level, Reduction, Scan, ZipReduction};
 
 use self::background::Background;
 use self::cancel::Terms;
@@ -464,6 +469,44 @@ impl Pool {
         kernel: &K,
     ) -> Result<Array<U>> {
         self.call().generate(shape, kernel)
+    }
+
+    /// See [`Call::map_unzip`].
+    pub fn map_unzip<S, O, F>(&self, xs: &S, f: F) -> Result<O::Arrays>
+    where
+        S: Contiguous,
+        O: Unzip,
+        F: Fn(S::Item) -> O + Copy + Send + Sync + 'static,
+    {
+        self.call().map_unzip(xs, f)
+    }
+
+    /// See [`Call::reduce_zip`].
+    pub fn reduce_zip<A, B, K>(&self, a: &A, b: &B, kernel: &K) -> Result<K::Acc>
+    where
+        A: Contiguous,
+        B: Contiguous,
+        K: ZipReduction<A::Item, B::Item>,
+    {
+        self.call().reduce_zip(a, b, kernel)
+    }
+
+    /// See [`Call::scan`].
+    pub fn scan<S, K>(&self, xs: &S, kernel: &K) -> Result<Array<K::Out>>
+    where
+        S: Contiguous,
+        K: Scan<S::Item>,
+    {
+        self.call().scan(xs, kernel)
+    }
+
+    /// See [`Call::iterate`].
+    pub fn iterate<T, K, How>(&self, n: usize, kernel: &K, array: Array<T>) -> Result<Array<T>>
+    where
+        T: Pod,
+        K: IterateKernel<T, How>,
+    {
+        self.call().iterate(n, kernel, array)
     }
 
     /// See [`Call::apply`].

@@ -11,7 +11,8 @@ use std::ops::Range;
 
 use bytemuck::{NoUninit, Pod, Zeroable};
 use shmpool_kernels::{
-    ElementKernel, ElementStep, ElementTable, IndexKernel, Level, Plan, Reduction, Step, StepTable, ZipKernel,
+    ElementKernel, ElementStep, ElementTable, IndexKernel, Level, Plan, Reduction, Scan, Step, StepTable,
+    ZipKernel, ZipReduction,
 };
 
 use super::kernel::{Addresses, Invocation, Kernel, Outcome, Place};
@@ -551,19 +552,26 @@ impl<F: Fn(T) -> Result<U, E> + Copy, T: Pod, U: Pod, E: NoUninit> Kernel for Tr
     }
 }
 
-/// How a reduction folds elements into an accumulator, and two accumulators into one.
+/// How a reduction makes one accumulator of two.
 ///
 /// # Safety
-/// Of all methods: `params` are those of a job of this type's verb.
-pub(crate) trait Folder {
-    type Item: Pod;
+/// `params` are those of a job of this type's verb.
+pub(crate) trait Combiner {
     type Accumulator: Pod;
-    unsafe fn fold(params: *const u8, xs: &[Self::Item]) -> Self::Accumulator;
     unsafe fn combine(
         params: *const u8,
         left: Self::Accumulator,
         right: Self::Accumulator,
     ) -> Self::Accumulator;
+}
+
+/// And how it folds elements into an accumulator.
+///
+/// # Safety
+/// `params` are those of a job of this type's verb.
+pub(crate) trait Folder: Combiner {
+    type Item: Pod;
+    unsafe fn fold(params: *const u8, xs: &[Self::Item]) -> Self::Accumulator;
 }
 
 /// Two closures; the parameters are the identity.
@@ -585,7 +593,6 @@ where
     A: Pod,
 {
     type Item = T;
-    type Accumulator = A;
 
     #[inline(always)]
     unsafe fn fold(params: *const u8, xs: &[T]) -> A {
@@ -612,6 +619,10 @@ where
             combine_tree::<Self>(params, &mut accumulators)
         }
     }
+}
+
+impl<F, G: Fn(A, A) -> A + Copy, T, A: Pod> Combiner for ByClosures<F, G, T, A> {
+    type Accumulator = A;
 
     #[inline(always)]
     unsafe fn combine(_: *const u8, left: A, right: A) -> A {
@@ -625,7 +636,6 @@ pub(crate) struct ByKernel<K, T>(PhantomData<(K, T)>);
 
 impl<K: Reduction<T>, T: Pod> Folder for ByKernel<K, T> {
     type Item = T;
-    type Accumulator = K::Acc;
 
     #[inline(always)]
     unsafe fn fold(params: *const u8, xs: &[T]) -> K::Acc {
@@ -633,12 +643,131 @@ impl<K: Reduction<T>, T: Pod> Folder for ByKernel<K, T> {
         let kernel = unsafe { &*params.cast::<K>() };
         kernel.fold(kernel.identity(), xs)
     }
+}
+
+impl<K: Reduction<T>, T: Pod> Combiner for ByKernel<K, T> {
+    type Accumulator = K::Acc;
 
     #[inline(always)]
     unsafe fn combine(params: *const u8, left: K::Acc, right: K::Acc) -> K::Acc {
         // SAFETY: the parameters are a `K`.
         unsafe { (*params.cast::<K>()).combine(left, right) }
     }
+}
+
+/// A reduction kernel over two arrays; the parameters are the kernel.
+pub(crate) struct ByZipKernel<K, A, B>(PhantomData<(K, A, B)>);
+
+impl<K: ZipReduction<A, B>, A: Pod, B: Pod> Combiner for ByZipKernel<K, A, B> {
+    type Accumulator = K::Acc;
+
+    #[inline(always)]
+    unsafe fn combine(params: *const u8, left: K::Acc, right: K::Acc) -> K::Acc {
+        // SAFETY: the parameters are a `K`.
+        unsafe { (*params.cast::<K>()).combine(left, right) }
+    }
+}
+
+/// First half of a reduction of two arrays.
+pub(crate) struct FoldZip<K, A, B>(PhantomData<(K, A, B)>);
+
+impl<K: ZipReduction<A, B>, A: Pod, B: Pod> Kernel for FoldZip<K, A, B> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let range = group(call, task);
+        // SAFETY: `range` lies in both inputs, which nobody writes; the parameters are a `K`; the output has an accumulator
+        // for each task.
+        unsafe {
+            let a = std::slice::from_raw_parts(call.inputs[0].cast::<A>().add(range.start), range.len());
+            let b = std::slice::from_raw_parts(call.inputs[1].cast::<B>().add(range.start), range.len());
+            let kernel = *call.params.cast::<K>();
+            call.output.cast::<K::Acc>().add(task as usize).write(kernel.fold(kernel.identity(), a, b));
+        }
+        Outcome::Done
+    }
+}
+
+/// The totals of a scan's blocks; the parameters are the kernel.
+pub(crate) struct ByTotals<K, T>(PhantomData<(K, T)>);
+
+impl<K: Scan<T>, T: Pod> Folder for ByTotals<K, T> {
+    type Item = T;
+
+    #[inline(always)]
+    unsafe fn fold(params: *const u8, xs: &[T]) -> K::Acc {
+        // SAFETY: the parameters are a `K`.
+        unsafe { (*params.cast::<K>()).total(xs) }
+    }
+}
+
+impl<K: Scan<T>, T: Pod> Combiner for ByTotals<K, T> {
+    type Accumulator = K::Acc;
+
+    #[inline(always)]
+    unsafe fn combine(params: *const u8, left: K::Acc, right: K::Acc) -> K::Acc {
+        // SAFETY: the parameters are a `K`.
+        unsafe { (*params.cast::<K>()).combine(left, right) }
+    }
+}
+
+/// Second half of a scan: writes a block, given the total of all before it.
+pub(crate) struct ScanBlocks<K, T>(PhantomData<(K, T)>);
+
+impl<K: Scan<T>, T: Pod> Kernel for ScanBlocks<K, T> {
+    #[inline(always)]
+    unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+        let range = call.elements(task);
+        // SAFETY: the inputs hold the task's elements and a total for each task, and nobody writes them; the task's part of
+        // the output is leased to us, and initialised as all of the arena is; the parameters are a `K`.
+        unsafe {
+            let before = *call.inputs[1].cast::<K::Acc>().add(task as usize);
+            let xs = std::slice::from_raw_parts(call.inputs[0].cast::<T>().add(range.start), range.len());
+            let out = call.output.cast::<K::Out>().add(range.start);
+            (*call.params.cast::<K>()).scan(before, xs, std::slice::from_raw_parts_mut(out, range.len()));
+        }
+        Outcome::Done
+    }
+}
+
+macro_rules! unzip {
+    ($(#[$doc:meta])* $name:ident: $first:ident $(, $rest:ident = $operand:literal)+) => {
+        $(#[$doc])*
+        pub(crate) struct $name<Func, T, $first, $($rest),+>(PhantomData<(Func, T, $first, $($rest),+)>);
+
+        impl<Func, T: Pod, $first: Pod, $($rest: Pod),+> Kernel for $name<Func, T, $first, $($rest),+>
+        where
+            Func: Fn(T) -> ($first, $($rest),+) + Copy,
+        {
+            #[inline(always)]
+            #[allow(non_snake_case)]
+            unsafe fn run(call: &Invocation, task: u32) -> Outcome {
+                let xs = call.inputs[0].cast::<T>();
+                for i in call.elements(task) {
+                    // SAFETY: `i` is one of the task's elements, which are leased to us in each output; all but one output
+                    // travel as operands of their own. The closure is the verb's.
+                    unsafe {
+                        let ($first, $($rest),+) = conjure::<Func>()(*xs.add(i));
+                        call.output.cast::<$first>().add(i).write($first);
+                        $(call.inputs[$operand].cast_mut().cast::<$rest>().add(i).write($rest);)+
+                    }
+                }
+                Outcome::Done
+            }
+        }
+    };
+}
+
+unzip! {
+    /// `map_unzip` into two arrays.
+    Unzip2: A, B = 1
+}
+unzip! {
+    /// `map_unzip` into three arrays.
+    Unzip3: A, B = 1, C = 2
+}
+unzip! {
+    /// `map_unzip` into four arrays.
+    Unzip4: A, B = 1, C = 2, D = 3
 }
 
 /// First half of a reduction: folds one block (`shape[1]` elements) of the input (`shape[0]`) into one
@@ -662,7 +791,7 @@ impl<R: Folder> Kernel for Fold<R> {
 /// Second half of a reduction: combines a group (`shape[1]`) of the accumulators (`shape[0]`) into one.
 pub(crate) struct Combine<R>(PhantomData<R>);
 
-impl<R: Folder> Kernel for Combine<R> {
+impl<R: Combiner> Kernel for Combine<R> {
     #[inline(always)]
     unsafe fn run(call: &Invocation, task: u32) -> Outcome {
         let range = group(call, task);
@@ -690,9 +819,9 @@ pub(super) fn group(call: &Invocation, task: u32) -> Range<usize> {
 /// Combines neighbours, then neighbours of those, to the end; an odd last one moves up as it is.
 ///
 /// # Safety
-/// As for [`Folder`]; there is at least one.
+/// As for [`Combiner`]; there is at least one.
 #[inline(always)]
-unsafe fn combine_tree<R: Folder + ?Sized>(
+unsafe fn combine_tree<R: Combiner + ?Sized>(
     params: *const u8,
     accumulators: &mut [R::Accumulator],
 ) -> R::Accumulator {
