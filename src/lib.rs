@@ -50,6 +50,11 @@
 //! or with memory shared, write on after the worker's death; nobody can see that.
 //!
 //! Linux 5.14 or newer.
+//!
+//! # Cargo features
+//! None of them is on by default.
+//! * `constructor`: workers become workers before `main`, for libraries that cannot put [`init`] into it.
+//! * `ndarray`: `ndarray`'s views of arrays, and copies of its arrays.
 
 mod error;
 mod sync;

@@ -7,6 +7,8 @@ mod input;
 mod layout;
 mod lease;
 mod named;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod npy;
 mod part;
 mod shape;

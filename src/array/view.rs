@@ -224,6 +224,28 @@ impl<'a, A: Source> View<'a, A> {
     }
 }
 
+#[cfg(feature = "ndarray")]
+impl<A: Contiguous> View<'_, A> {
+    /// The same elements, with every dimension in the direction of memory.
+    pub(super) fn forwards(&self) -> Self {
+        let mut forwards = *self;
+        for axis in 0..self.strides().len() {
+            if self.strides()[axis] < 0 {
+                forwards.layout = forwards.layout.reversed(axis).expect("it is a dimension");
+            }
+        }
+        forwards
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl<'a, A: Contiguous> View<'a, A> {
+    /// The elements of the array from the view's first one on.
+    pub(super) fn elements_from_first(&self) -> &'a [A::Item] {
+        &self.array.elements()[self.layout.first..]
+    }
+}
+
 impl<A> Clone for View<'_, A> {
     fn clone(&self) -> Self {
         *self

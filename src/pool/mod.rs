@@ -299,6 +299,20 @@ impl Pool {
         self.core.arena.input_fill(shape, fill)
     }
 
+    /// A copy of an array or view of `ndarray`; see [`Arena::array_from_ndarray`]. Feature `ndarray`.
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "ndarray")]
+    pub fn array_from_ndarray<T, S, D>(&self, from: &ndarray::ArrayBase<S, D>) -> Result<Array<T>>
+    where
+        T: Pod,
+        S: ndarray::Data<Elem = T>,
+        D: ndarray::Dimension,
+    {
+        Ok(self.copied(self.core.arena.array_from_ndarray(from)?))
+    }
+
     /// An array whose bytes come straight from `reader`, without a buffer in between.
     ///
     /// # Errors
