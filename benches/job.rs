@@ -1,5 +1,7 @@
 //! What does a job cost that has nothing to do, and what a task?
 
+use std::time::{Duration, Instant};
+
 use criterion::{Criterion, Throughput};
 use shmpool::Pool;
 
@@ -23,6 +25,19 @@ fn main() {
 
     criterion.bench_function("job of two empty tasks", |b| {
         b.iter(|| pool.call().grain(1).map_into(&two, &mut two_out, |x| x).expect("two tasks"));
+    });
+    // Workers are asleep by then: what waking costs, of futexes or, with `--features raw-sync`, of events.
+    criterion.bench_function("the same after a pause of 2 ms", |b| {
+        b.iter_custom(|n| {
+            let mut time = Duration::ZERO;
+            for _ in 0..n {
+                std::thread::sleep(Duration::from_millis(2));
+                let start = Instant::now();
+                pool.call().grain(1).map_into(&two, &mut two_out, |x| x).expect("two tasks");
+                time += start.elapsed();
+            }
+            time
+        });
     });
     let mut group = criterion.benchmark_group("empty tasks");
     group.throughput(Throughput::Elements(N as u64));

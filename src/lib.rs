@@ -55,6 +55,9 @@
 //! None of them is on by default.
 //! * `constructor`: workers become workers before `main`, for libraries that cannot put [`init`] into it.
 //! * `ndarray`: `ndarray`'s views of arrays, and copies of its arrays.
+//! * `raw-sync`: workers and callers sleep on events of the crate `raw_sync` instead of futexes: to compare with
+//!   (`cargo bench --bench job`), never to rely on. Its events are pthread objects in shared memory and not robust: a
+//!   worker that is killed while it sleeps, or at a moment when it holds the event's mutex, can hang the pool for ever.
 
 mod error;
 mod sync;

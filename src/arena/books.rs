@@ -264,7 +264,7 @@ mod tests {
         let [old, young] = [4 * MIB, 6 * MIB].map(|len| allocate(&mut books, len).range);
         books.free(young.clone(), 2);
         books.free(old.clone(), 1);
-        assert_eq!(books.take_overdue(None, 10 * MIB, usize::MAX), []);
+        assert!(books.take_overdue(None, 10 * MIB, usize::MAX).is_empty());
         assert_eq!(books.take_overdue(None, 9 * MIB - 1, usize::MAX), [old.end - MIB - PAGE..old.end]);
         let rest = old.end - MIB - PAGE;
         assert_eq!(books.take_overdue(None, 0, MIB + 1), [rest - MIB..rest]);

@@ -3,6 +3,7 @@
 use std::mem::{offset_of, size_of};
 
 use super::{MESSAGE_BYTES_MAX, N_ENTRIES, N_JOBS, N_WORKERS_MAX};
+use crate::park::Bed;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// The whole segment. All-zero is its start.
@@ -46,6 +47,8 @@ pub(crate) struct RingHead {
 #[repr(C, align(128))]
 pub(crate) struct WorkerSlot {
     pub(crate) parked: AtomicU32,
+    /// What it sleeps on beside the epoch; of no bytes, unless the back-end of `park` is another.
+    pub(crate) bed: Bed,
 }
 
 /// The word that the caller of a job sleeps on.
@@ -56,6 +59,8 @@ pub(crate) struct WorkerSlot {
 #[repr(C, align(128))]
 pub(crate) struct JobProgress {
     pub(crate) completed: AtomicU32,
+    /// What the caller sleeps on beside it, likewise.
+    pub(crate) bed: Bed,
 }
 
 /// Why a task failed. It belongs to the entry, so that neither the worker's next task nor its successor
@@ -88,6 +93,6 @@ const _: () = {
     assert!(offset_of!(EntryWords, cursor) == 8);
     assert!(size_of::<RingHead>() == 128);
     assert!(offset_of!(RingHead, head) == 0);
-    assert!(size_of::<JobProgress>() == 128);
+    assert!(size_of::<JobProgress>() == 128 + size_of::<Bed>().next_multiple_of(128));
     assert!(size_of::<Message>() == 1024);
 };

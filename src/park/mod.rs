@@ -19,20 +19,69 @@
 //! worker that is woken and dies leaves its hint in the ring, and its death wakes the supervisor; a sleeper
 //! that is killed leaves no trace in the kernel.
 //!
+//! The sleep itself is a futex's, or behind the feature `raw-sync` that of an event of `raw_sync` (`backend.rs`); one suite,
+//! `contract.rs`, runs over both, and shows the two deaths that the second does not survive.
+//!
 //! **P1.** While `parked` is 1, its worker holds no lease: the second look claims nothing, and `parked` is 0 again
 //! before the next claim. So the parent can tell a lease that is taken in the name of one who sleeps ([`sleeps`]).
 
+#[cfg(not(loom))]
+mod backend;
+#[cfg(all(test, not(loom)))]
+mod contract;
+#[cfg(all(feature = "raw-sync", not(loom)))]
+mod events;
 #[cfg(all(test, loom))]
 mod model;
 mod spin;
 
 use std::num::NonZeroU32;
+#[cfg(not(loom))]
+use std::time::Duration;
 
+#[cfg(not(loom))]
+pub(crate) use backend::{Active, Backend, Bed};
 pub(crate) use spin::Spin;
+
+/// Models have sleepers of their own.
+#[cfg(loom)]
+pub(crate) type Bed = ();
 
 use crate::control::parent::WakeWord;
 use crate::control::worker::{JobProgress, WorkerSlot};
 use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst, fence};
+
+/// Every bit: a sleeper on it hears every wake, a wake with it reaches every sleeper.
+pub(crate) const ANY: NonZeroU32 = NonZeroU32::MAX;
+
+/// Worker: sleeps until the epoch is no longer `epoch` and a wake names it, or `wait` has passed.
+#[cfg(not(loom))]
+pub(crate) fn sleep(wake: &WakeWord, epoch: u32, slot: (usize, &WorkerSlot), wait: Option<Duration>) {
+    Active::sleep(&wake.epoch, epoch, bit(slot.0), &slot.1.bed, wait);
+}
+
+/// Parent: wakes the workers of `slots` that sleep on one of `bits`.
+#[cfg(not(loom))]
+pub(crate) fn wake_workers<'a>(
+    wake: &WakeWord,
+    bits: NonZeroU32,
+    slots: impl Iterator<Item = (usize, &'a WorkerSlot)>,
+) {
+    let named = slots.filter(|(slot, _)| bits.get() & bit(*slot).get() != 0);
+    Active::wake(&wake.epoch, bits, named.map(|(_, slot)| &slot.bed));
+}
+
+/// Caller: sleeps until the count is no longer `seen`, or `wait` has passed.
+#[cfg(not(loom))]
+pub(crate) fn sleep_on_count(progress: &JobProgress, seen: u32, wait: Duration) {
+    Active::sleep(&progress.completed, seen, ANY, &progress.bed, Some(wait));
+}
+
+/// Wakes the caller that sleeps on a count, after it was changed.
+#[cfg(not(loom))]
+pub(crate) fn wake_caller(progress: &JobProgress) {
+    Active::wake(&progress.completed, ANY, std::iter::once(&progress.bed));
+}
 
 /// The bit that the worker in `slot` sleeps on; beyond 32 workers several share one.
 pub(crate) fn bit(slot: usize) -> NonZeroU32 {

@@ -42,7 +42,7 @@ fn no_hint_is_slept_through() {
         }
         let shared = Arc::new(Shared {
             wake: WakeWord { epoch: AtomicU32::new(0) },
-            slot: WorkerSlot { parked: AtomicU32::new(0) },
+            slot: WorkerSlot { parked: AtomicU32::new(0), bed: () },
             hint: AtomicU32::new(0),
             futex: Futex { lock: Mutex::new(()), sleepers: Condvar::new() },
         });
@@ -85,7 +85,7 @@ fn no_completion_is_slept_through() {
         let entry = || EntryWords { state: AtomicU64::new(0), cursor: AtomicU64::new(0) };
         let shared = Arc::new(Shared {
             entries: [entry(), entry()],
-            progress: JobProgress { completed: AtomicU32::new(0) },
+            progress: JobProgress { completed: AtomicU32::new(0), bed: () },
             wake_at: AtomicU32::new(2),
             futex: Futex { lock: Mutex::new(()), sleepers: Condvar::new() },
         });
@@ -124,7 +124,7 @@ fn no_completion_is_slept_through() {
 fn whoever_says_that_it_sleeps_holds_no_lease() {
     explore(|| {
         let entry = || EntryWords { state: AtomicU64::new(0), cursor: AtomicU64::new(0) };
-        let shared = Arc::new(([entry(), entry()], WorkerSlot { parked: AtomicU32::new(0) }));
+        let shared = Arc::new(([entry(), entry()], WorkerSlot { parked: AtomicU32::new(0), bed: () }));
         for entry in &shared.0 {
             entry.offer(0, 1);
         }

@@ -12,7 +12,7 @@ use crate::control::N_JOBS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::park::{self, Spin};
 use crate::supervisor::{Engine, Shared};
-use crate::sys::{clock, futex};
+use crate::sys::clock;
 use crate::task::job::JobSpec;
 use crate::task::mirror::{Ended, Stop};
 
@@ -65,7 +65,7 @@ pub(crate) fn run(
         drop(engine);
         let changed = || (park::counted(progress) != seen).then_some(());
         if wait.spin.until(changed).is_none() {
-            futex::wait(&progress.completed, seen, futex::ANY, Some(wait.nap()));
+            park::sleep_on_count(progress, seen, wait.nap());
         }
         wait.keep_time(shared, id);
         // However often it was woken: a worker could wake it all the time.

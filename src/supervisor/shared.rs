@@ -12,9 +12,8 @@ use crate::control::mapped::Owned;
 use crate::control::parent::{LAYOUT, MAGIC, ParentControl};
 use crate::control::worker::WorkerControl;
 use crate::error::{Error, ErrorKind, Result};
-use crate::park;
+use crate::park::{self, Backend};
 use crate::sync::{AcqRel, Relaxed, Release};
-use crate::sys::futex;
 use crate::task::mirror::{Control, Corrupt, Mirror, Progress, Stop};
 
 /// Where a pool stands.
@@ -103,8 +102,8 @@ impl Shared {
         let wake = &self.parent.get().wake;
         let slots = &engine.workers.get().slots;
         let bits = park::announce(wake, slots[..self.n_workers].iter().enumerate());
-        if let Some(bits) = if nudge { Some(futex::ANY) } else { bits } {
-            futex::wake_all(&wake.epoch, bits);
+        if let Some(bits) = if nudge { Some(park::ANY) } else { bits } {
+            park::wake_workers(wake, bits, slots[..self.n_workers].iter().enumerate());
         }
     }
 
@@ -126,7 +125,7 @@ impl Shared {
         let job = &control.workers.jobs[index];
         // AcqRel: as when a worker counts a lease; one too many is a look too many.
         job.completed.fetch_add(1, AcqRel);
-        futex::wake_all(&job.completed, futex::ANY);
+        park::wake_caller(job);
         drop(engine);
         if kill {
             self.wake_supervisor();
@@ -203,7 +202,7 @@ impl Shared {
         for job in &engine.workers.get().jobs {
             // AcqRel: as when a worker counts a lease; one too many is a look too many.
             job.completed.fetch_add(1, AcqRel);
-            futex::wake_all(&job.completed, futex::ANY);
+            park::wake_caller(job);
         }
         self.changed.notify_all();
     }
@@ -245,5 +244,9 @@ impl Engine {
 }
 
 pub(super) fn create_workers_segment() -> Result<Owned<WorkerControl>> {
-    Owned::create("workers")
+    let workers: Owned<WorkerControl> = Owned::create("workers")?;
+    let WorkerControl { slots, jobs, .. } = workers.get();
+    let mut beds = slots.iter().map(|slot| &slot.bed).chain(jobs.iter().map(|job| &job.bed));
+    beds.try_for_each(park::Active::make)?;
+    Ok(workers)
 }

@@ -37,6 +37,7 @@ fn monotonic_ns() -> u64 {
     (now.tv_sec.cast_unsigned()).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec.cast_unsigned())
 }
 
+#[cfg_attr(feature = "raw-sync", allow(dead_code))] // for futexes alone
 /// The moment `wait` from now on the monotonic clock.
 pub(crate) fn deadline(wait: Duration) -> Timespec {
     let now = clock_gettime(ClockId::Monotonic);

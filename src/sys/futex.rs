@@ -2,6 +2,7 @@
 //!
 //! The PRIVATE flag is never set: with it the kernel keys the word by this process's address space, and every
 //! wake from another process is lost. A sleeper that is killed leaves no trace in the kernel.
+#![cfg_attr(feature = "raw-sync", allow(dead_code))] // only their contract runs then
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -26,6 +27,3 @@ pub(crate) fn wake_all(word: &AtomicU32, bits: NonZeroU32) {
     // Fails only for a bad address, and a reference is not one.
     let _ = futex::wake_bitset(word, Flags::empty(), i32::MAX as u32, bits);
 }
-
-/// Every bit: a sleeper on it hears every wake, a wake with it reaches every sleeper.
-pub(crate) const ANY: NonZeroU32 = NonZeroU32::MAX;

@@ -25,7 +25,6 @@ use crate::park::{self, Spin};
 use crate::ring::Ring;
 use crate::segment::Mapping;
 use crate::sync::Relaxed;
-use crate::sys::futex;
 
 /// A worker that has attached.
 pub(crate) struct Worker {
@@ -70,7 +69,7 @@ impl Worker {
                 return;
             }
             let wait = if idle { None } else { Some(IDLE) };
-            futex::wait(&self.parent.get().wake.epoch, epoch, park::bit(self.me.slot.into()), wait);
+            park::sleep(&self.parent.get().wake, epoch, (self.me.slot.into(), slot), wait);
             park::woke(slot);
             if !idle && self.parent.get().wake.epoch.load(Relaxed) == epoch {
                 // Nothing came for a while.

@@ -8,7 +8,7 @@ use crate::control::parent::POPULATE;
 use crate::control::worker::{ERROR, PANIC};
 use crate::park;
 use crate::sync::Relaxed;
-use crate::sys::{futex, process};
+use crate::sys::process;
 use crate::task::job::JobArgs;
 use crate::task::kernel::{Invocation, Outcome, Params, Place, Run};
 use crate::task::message::write_message;
@@ -100,7 +100,7 @@ impl Runner {
         }
         let progress = &workers.jobs[job];
         if park::count(progress, &slot.wake_at) || tag == Tag::Failed {
-            futex::wake_all(&progress.completed, futex::ANY);
+            park::wake_caller(progress);
         }
     }
 
