@@ -374,7 +374,8 @@ impl fmt::Display for Deaths {
 pub struct JobReport {
     /// Tasks of the job.
     pub n_tasks: u32,
-    /// Further tasks that failed after the one that the error names, by index; bounded, see `n_failed`.
+    /// Further tasks that failed after the one that the error names, by index; bounded, see `n_failed`. An
+    /// [`Overrun`](ErrorKind::Overrun), if there was one, comes last.
     pub failures: Vec<ErrorKind>,
     /// How many tasks failed in all.
     pub n_failed: u32,

@@ -5,7 +5,7 @@ pub(crate) use mortal::{AtomicU32, AtomicU64, fence, spin_loop};
 #[cfg(not(loom))]
 pub(crate) use std::{
     hint::spin_loop,
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence},
 };
 
 pub(crate) use std::sync::atomic::{

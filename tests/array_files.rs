@@ -169,6 +169,7 @@ fn workers_let_go_of_a_file_when_they_are_idle() {
         common::wait_until("the file is let go", || !pool.worker_pids().into_iter().any(mapped_by));
     }
 }
+
 #[test]
 fn two_arrays_of_one_file_are_one_array() {
     let _watchdog = watchdog("two_arrays_of_one_file", 60);
@@ -197,4 +198,28 @@ fn two_arrays_of_one_file_are_one_array() {
     let error = unsafe { FileArray::<f32>::open_npy_mut(&path) }.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Busy { held: Access::Read, n_more: 1, .. }), "{error}");
     drop(b);
+}
+
+#[test]
+fn what_cannot_be_created_leaves_the_file_that_was_there() {
+    let folder = Folder::new("too-large");
+    let path = folder.path("a.npy");
+    std::fs::write(&path, numpys_file()).unwrap();
+    // SAFETY: nobody else knows the file.
+    let error = unsafe { FileArray::<f64>::create_npy(&path, [usize::MAX, 2]) }.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::SizeOverflow { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), numpys_file());
+}
+
+#[test]
+fn an_empty_file_is_writable_if_it_was_opened_so() {
+    let folder = Folder::new("empty");
+    let path = folder.path("a.raw");
+    std::fs::write(&path, []).unwrap();
+    // SAFETY: nobody else knows the file.
+    let (mut read, mut written) = unsafe {
+        (FileArray::<u8>::open_raw(&path, 0, 0).unwrap(), FileArray::<u8>::open_raw_mut(&path, 0, 0).unwrap())
+    };
+    assert!(!read.is_writable() && read.as_mut_slice().is_none());
+    assert!(written.is_writable() && written.as_mut_slice().is_some());
 }

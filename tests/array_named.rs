@@ -203,6 +203,7 @@ unsafe fn memmap2_of(file: &std::fs::File) -> memmap2::Mmap {
     // SAFETY: by contract.
     unsafe { memmap2::Mmap::map(file).unwrap() }
 }
+
 #[test]
 fn two_arrays_of_one_name_are_one_array() {
     let _watchdog = watchdog("two_arrays_of_one_name", 60);
@@ -222,4 +223,58 @@ fn two_arrays_of_one_name_are_one_array() {
     // SAFETY: as above.
     unsafe { NamedArray::<u8>::open_mut(&name) }.unwrap().as_mut_slice().unwrap()[7] = 1;
     NamedArray::remove(&name).unwrap();
+}
+
+/// Its path need not be text, nor the one that we know.
+#[test]
+fn what_is_mapped_beside_files_of_odd_names_is_no_garbage() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = Name::new("odd");
+    // SAFETY: nobody else knows the name.
+    drop(unsafe { NamedArray::create(&name.0, 10, |_: &mut [u8]| {}) }.unwrap());
+    let odd = std::env::temp_dir().join(std::ffi::OsStr::from_bytes(b"shmpool-\xff-odd"));
+    std::fs::write(&odd, [0; 4096]).unwrap();
+    // Another process maps both and holds no lock, as Python's would.
+    let program = "import mmap, sys, os\n\
+        maps = [mmap.mmap(os.open(os.fsencode(path), os.O_RDWR), 0) for path in sys.argv[1:]]\n\
+        print('mapped', flush=True)\n\
+        sys.stdin.read()";
+    let python = Command::new("python3")
+        .args(["-c", program])
+        .arg(format!("/dev/shm/{}", name.0))
+        .arg(&odd)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut python) = python else {
+        eprintln!("skipped: no python3");
+        std::fs::remove_file(&odd).unwrap();
+        return;
+    };
+    let mut word = [0; 7];
+    std::io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut word).unwrap();
+    let ours = |info: &NamedInfo| info.name == name.0;
+    assert_eq!(NamedArray::collect_garbage(ours).unwrap(), []);
+    drop(python.stdin.take());
+    python.wait().unwrap();
+    std::fs::remove_file(&odd).unwrap();
+    assert_eq!(NamedArray::collect_garbage(ours).unwrap().len(), 1);
+}
+
+#[test]
+fn a_name_beyond_the_file_size_limit_is_an_error_and_not_a_signal() {
+    let test = "a_name_beyond_the_file_size_limit_is_an_error_and_not_a_signal";
+    common::alone(
+        test,
+        |_| {},
+        || {
+            let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
+            // SAFETY: a limit of this process, which runs this test alone.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+            let name = Name::new("limit");
+            // SAFETY: nobody else knows the name.
+            let error = unsafe { NamedArray::create(&name.0, 4 << 20, |_: &mut [u8]| {}) }.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::TooLarge { limit: "RLIMIT_FSIZE", .. }), "{error}");
+        },
+    );
 }

@@ -544,5 +544,16 @@ fn a_write_past_an_output_is_an_error_that_names_it() {
         let error = pool.call().grain(1000).map_chunks(&xs, &mut ys, before).unwrap_err();
         assert_eq!(error.to_string(), "a kernel wrote outside of `xs`, at byte -12 of 4000");
         pool.map_into(&xs, &mut ys, |x| x + 1).unwrap();
+        // A task that fails besides does not hide it, nor leave it to the next job.
+        let both = |xs: &[u32], ys: &mut [u32]| {
+            // SAFETY: as above.
+            unsafe { ys.as_mut_ptr().add(xs.len()).write_volatile(1) };
+            panic!("and then it panics");
+        };
+        let error = pool.call().grain(1000).map_chunks(&xs, &mut ys, both).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::KernelPanicked { .. }), "{error}");
+        let others = &error.report().unwrap().failures;
+        assert!(matches!(others[..], [ErrorKind::Overrun { array: "out", byte: 4000, .. }]), "{others:?}");
+        pool.map_into(&xs, &mut ys, |x| x + 1).unwrap();
     }
 }

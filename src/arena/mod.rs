@@ -467,7 +467,7 @@ impl Arena {
         now.saturating_duration_since(self.inner.born).as_secs()
     }
 
-    fn check_owner(&self) -> Result<()> {
+    pub(crate) fn check_owner(&self) -> Result<()> {
         let (owner, child) = (self.inner.owner, process::id());
         if owner == child { Ok(()) } else { Err(ErrorKind::ForkedChild { owner, child }.into()) }
     }

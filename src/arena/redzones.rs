@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::Arena;
+use crate::sync::{AtomicU8, Relaxed};
 
 /// Bytes of a zone, one on each side: a cache line.
 pub(super) const ZONE_BYTES: usize = 64;
@@ -20,10 +21,10 @@ impl Arena {
     /// Paints the zones of an array of `len_bytes` bytes at `offset`.
     pub(super) fn paint(&self, offset: usize, len_bytes: usize) {
         for zone in zones(offset, len_bytes) {
-            let place = self.zone(&zone);
-            // SAFETY: inside the mapping, which `zone` has seen; `allocate` has reserved the zones with the array, so
-            // that nobody else has these bytes [B1].
-            unsafe { place.write_bytes(PAINT, zone.len()) };
+            for byte in self.zone(&zone) {
+                // Relaxed: two jobs over one array may look at the same time.
+                byte.store(PAINT, Relaxed);
+            }
         }
     }
 
@@ -35,16 +36,20 @@ impl Arena {
         }
         let (offset, len_bytes) = (offset as usize, len_bytes as usize);
         let changed = zones(offset, len_bytes).into_iter().flatten().find(|&byte| {
-            // SAFETY: as in `paint`. Volatile: whoever wrote here had no business to, and may write again.
-            unsafe { self.zone(&(byte..byte + 1)).read_volatile() != PAINT }
+            // Relaxed: the job has ended.
+            self.zone(&(byte..byte + 1))[0].load(Relaxed) != PAINT
         })?;
         self.paint(offset, len_bytes);
         Some(Overrun { byte: changed as i64 - offset as i64 })
     }
 
-    fn zone(&self, zone: &Range<usize>) -> *mut u8 {
+    fn zone(&self, zone: &Range<usize>) -> &[AtomicU8] {
         let place = self.inner.mapping.at(zone.start as u64, zone.len());
-        place.expect("zones lie in the arena, as their array does").as_ptr()
+        let first = place.expect("zones lie in the arena, as their array does").as_ptr();
+        // SAFETY: inside the mapping, as `at` has seen, which lives as long as `self`; `allocate` has reserved the zones
+        // with the array, so that nobody has a reference to these bytes but through here [B1]. Who writes there without
+        // one is what we look for.
+        unsafe { std::slice::from_raw_parts(first.cast(), zone.len()) }
     }
 }
 

@@ -17,14 +17,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Claim, Share, Use, check_file_size};
 
 /// An array in a file on disk, mapped in place: no byte of it is read before a kernel asks for it, so it can be larger
-/// than memory. Workers map the file themselves while they use it.
+/// than memory. Workers map the file themselves while they use it, and let go of it when they are idle: until then the disk
+/// keeps the blocks of a file that was removed.
 ///
 /// Derefs to a slice of all elements in row-major order.
 ///
 /// # The contract of the constructors
 /// They are `unsafe`, since a file belongs to everybody who can open it. While the array lives,
 /// * nobody truncates the file: a touch beyond its end is a SIGBUS, which kills a worker (the job's error then names
-///   the array) or, if the program itself looks there, the program;
+///   the array) or, if the program itself looks there, the program. So is a write to a hole of a file that was opened to be
+///   written when the disk is full; files that are created here have none;
 /// * no other process writes the part that holds the array, and nothing else in this one: a `&[T]` would change. Two
 ///   arrays of one file in one process are seen to: [`ErrorKind::Busy`], unless both are read.
 ///
@@ -45,12 +47,13 @@ use crate::segment::{Claim, Share, Use, check_file_size};
 /// let again = unsafe { FileArray::<f32>::open_npy(&path)? };
 /// assert_eq!(again[..], [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
 /// let error = unsafe { FileArray::<f64>::open_npy(&path).unwrap_err() };
-/// assert!(error.to_string().ends_with("ramp.npy: holds <f4, wanted <f8: open it as that, or save a.astype(\"<f8\")"));
+/// assert!(error.to_string().ends_with("ramp.npy: holds <f4, wanted <f8: open it as what it holds, or save a.astype(\"<f8\")"));
 /// # std::fs::remove_dir_all(&folder).unwrap();
 /// # Ok::<(), shmpool::Error>(())
 /// ```
 pub struct FileArray<T: Pod> {
     part: Part<T>,
+    how: Use,
 }
 
 impl<T: NpyElement> FileArray<T> {
@@ -92,15 +95,16 @@ impl<T: NpyElement> FileArray<T> {
     /// `RLIMIT_FSIZE`; [`ErrorKind::SizeOverflow`]; [`ErrorKind::Busy`] if it is there, and an array of this process.
     #[track_caller]
     pub unsafe fn create_npy(path: impl AsRef<Path>, shape: impl Into<Shape>) -> Result<FileArray<T>> {
-        let path = path.as_ref();
+        let (path, shape) = (path.as_ref(), shape.into());
         let fail = |error: io::Error| Error::os(format!("create {}", path.display()), error);
+        // Before what is there is lost.
+        npy_size::<T>(path, &shape)?;
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(&fail)?;
-        // Before an array that is mapped there loses its bytes.
-        drop(Claim::of(&file, 0..usize::MAX, Use::Write, &path.display().to_string())?);
+        // From here on, so that no array of this process is mapped there when it loses its bytes.
+        let claim = Claim::of(&file, 0..usize::MAX, Use::Write, &path.display().to_string())?;
         file.set_len(0).map_err(fail)?;
-        // SAFETY: the caller's contract.
-        unsafe { FileArray::npy_into(path, file, shape) }
+        write_npy(path, file, shape, claim)
     }
 
     /// As [`create_npy`](FileArray::create_npy), into an empty file that is open for reading and writing, perhaps
@@ -113,13 +117,8 @@ impl<T: NpyElement> FileArray<T> {
     /// As for [`create_npy`](FileArray::create_npy).
     #[track_caller]
     pub unsafe fn npy_into(path: &Path, file: File, shape: impl Into<Shape>) -> Result<FileArray<T>> {
-        let shape = shape.into();
-        let header = npy::format::<T>(&shape);
-        let len_bytes = end_of::<T>(&shape, header.len())?;
-        reserve(path, &file, len_bytes)?;
-        file.write_all_at(&header, 0)
-            .map_err(|error| Error::os(format!("write {}", path.display()), error))?;
-        map(path, file, header.len(), shape, Use::Write)
+        let claim = Claim::of(&file, 0..usize::MAX, Use::Write, &path.display().to_string())?;
+        write_npy(path, file, shape.into(), claim)
     }
 }
 
@@ -177,7 +176,7 @@ impl<T: Pod> FileArray<T> {
 
     /// Whether it was opened to be written.
     pub fn is_writable(&self) -> bool {
-        self.part.share().is_none_or(|share| share.by_workers() == Use::Write)
+        self.how == Use::Write
     }
 
     /// The elements in row-major order.
@@ -209,6 +208,21 @@ impl<T: Pod> FileArray<T> {
     }
 }
 
+/// Size of a `.npy` file, if it may have that.
+fn npy_size<T: NpyElement>(path: &Path, shape: &Shape) -> Result<usize> {
+    let size = end_of::<T>(shape, npy::format::<T>(shape).len())?;
+    check_file_size(&path.display().to_string(), size)?;
+    Ok(size)
+}
+
+/// Makes an empty file, which nobody else in this process has, a `.npy` file of zeros.
+fn write_npy<T: NpyElement>(path: &Path, file: File, shape: Shape, claim: Claim) -> Result<FileArray<T>> {
+    let header = npy::format::<T>(&shape);
+    reserve(path, &file, npy_size::<T>(path, &shape)?)?;
+    file.write_all_at(&header, 0).map_err(|error| Error::os(format!("write {}", path.display()), error))?;
+    map_claimed(path, file, header.len(), shape, Use::Write, claim)
+}
+
 fn open(path: &Path, how: Use) -> Result<File> {
     let file = File::options().read(true).write(how == Use::Write).open(path);
     file.map_err(|error| Error::os(format!("open {}", path.display()), error))
@@ -228,6 +242,19 @@ fn open_npy<T: NpyElement>(path: &Path, mut file: File, how: Use) -> Result<File
 /// Maps a file from its start to the last element.
 #[track_caller]
 fn map<T: Pod>(path: &Path, file: File, offset: usize, shape: Shape, how: Use) -> Result<FileArray<T>> {
+    let end = end_of::<T>(&shape, offset)?;
+    let claim = Claim::of(&file, offset..end, how, &path.display().to_string())?;
+    map_claimed(path, file, offset, shape, how, claim)
+}
+
+fn map_claimed<T: Pod>(
+    path: &Path,
+    file: File,
+    offset: usize,
+    shape: Shape,
+    how: Use,
+    claim: Claim,
+) -> Result<FileArray<T>> {
     if !offset.is_multiple_of(align_of::<T>()) {
         let why = "bytes into the file: the elements must lie on an edge of their type";
         return Err(ErrorKind::Option { option: "offset", value: offset.to_string(), why }.into());
@@ -240,10 +267,10 @@ fn map<T: Pod>(path: &Path, file: File, offset: usize, shape: Shape, how: Use) -
     }
     let share = match len {
         0 => None, // nothing to map, and a mapping of no bytes is none
-        _ => Some(Share::of_file(path.display().to_string(), file, offset..end, how)?),
+        _ => Some(Share::of_file(path.display().to_string(), file, end, how, claim)?),
     };
     let part = Part::new(share, offset, shape, len).expect("checked above");
-    Ok(FileArray { part })
+    Ok(FileArray { part, how })
 }
 
 /// One past the last byte of elements that begin at `offset`.

@@ -18,7 +18,8 @@ use crate::segment::Share;
 ///
 /// Whatever a kernel does through wild pointers, an input keeps its values: a stray store into it is a SIGSEGV, and
 /// the error of the job names the array. It can be used by every pool of this process. Its memory is given back when
-/// it is dropped, even while a worker is busy or stopped. Small ones share a segment and go together, at 4 MiB.
+/// it is dropped, even while a worker is busy or stopped. Small ones share a segment and go together, at 4 MiB. A
+/// forked child that has not called exec must not read it once its parent has dropped it: that is a SIGBUS.
 ///
 /// Derefs to a slice of all elements in row-major order.
 ///
@@ -90,20 +91,17 @@ impl Arena {
         shape: impl Into<Shape>,
         fill: impl FnOnce(&mut [T]),
     ) -> Result<Input<T>> {
-        const { assert!(align_of::<T>() <= 64, "elements of an array must not need more than a 64-byte edge") };
+        self.check_owner()?;
         let shape = shape.into();
         let (len, len_bytes) = (shape.n_elements()?, shape.size_bytes(size_of::<T>())?);
         let name = format!("input of {} {shape}", type_name::<T>());
         let (share, offset) = match len_bytes {
             0 => (None, 0),
             1..=SMALL_BYTES => {
-                let (share, offset) = small(len_bytes)?;
+                let (share, offset) = small(self, len_bytes)?;
                 (Some(share), offset)
             }
-            _ => {
-                self.check_headroom(&name, len_bytes)?;
-                (Some(Share::create(name, len_bytes)?), 0)
-            }
+            _ => (Some(create(self, name, len_bytes)?), 0),
         };
         let mut part = Part::new(share, offset, shape, len).expect("made large enough");
         // SAFETY: memory that was just made, or reserved in a pack of this process: nobody else has its place, and
@@ -113,14 +111,20 @@ impl Arena {
     }
 }
 
+/// A share of its own, if the system has room for it.
+fn create(arena: &Arena, name: String, len_bytes: usize) -> Result<Arc<Share>> {
+    arena.check_headroom(&name, len_bytes)?;
+    Share::create(name, len_bytes)
+}
+
 /// A place for `len_bytes` in the current pack, or in a new one.
-fn small(len_bytes: usize) -> Result<(Arc<Share>, usize)> {
+fn small(arena: &Arena, len_bytes: usize) -> Result<(Arc<Share>, usize)> {
     let mut pack = PACK.lock().unwrap_or_else(PoisonError::into_inner);
     let offset = pack.used_bytes.next_multiple_of(64);
     let current = pack.share.upgrade().filter(|_| pack.owner == std::process::id());
     let (share, offset) = match current {
         Some(share) if offset + len_bytes <= PACK_BYTES => (share, offset),
-        _ => (Share::create("small inputs".to_owned(), PACK_BYTES)?, 0),
+        _ => (create(arena, "small inputs".to_owned(), PACK_BYTES)?, 0),
     };
     *pack = Pack { share: Arc::downgrade(&share), used_bytes: offset + len_bytes, owner: std::process::id() };
     Ok((share, offset))

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::ops::Deref;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bytemuck::{Pod, Zeroable};
 use rustix::fs::{FlockOperation, flock};
@@ -17,7 +18,7 @@ use super::npy::{self, Header, NpyElement};
 use super::part::Part;
 use super::shape::Shape;
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::{Share, Use};
+use crate::segment::{Claim, Share, Use, check_file_size};
 
 /// An array with a name, for programs that were started on their own: POSIX shared memory.
 ///
@@ -35,6 +36,8 @@ use crate::segment::{Share, Use};
 /// # The contract of the constructors
 /// They are `unsafe`, since every process of this user can open the name. While the array lives, nobody cuts it short,
 /// and no other process writes an element while this one or a job uses it. Programs agree on that by means of their own.
+/// What another library has made may have holes (Python's has where nobody has written yet): a read of one while
+/// `/dev/shm` is full is a SIGBUS too.
 /// Two arrays of one name in one process are seen to: [`ErrorKind::Busy`], unless both are read.
 ///
 /// ```
@@ -56,6 +59,7 @@ use crate::segment::{Share, Use};
 pub struct NamedArray<T: Pod = u8> {
     part: Part<T>,
     name: String,
+    how: Use,
 }
 
 /// A name that some program has made with [`NamedArray::create`].
@@ -93,6 +97,9 @@ const MAGIC: [u8; 8] = *b"shmpool\0";
 const VERSION: u32 = 1;
 /// The trailer begins on such an edge.
 const EDGE: usize = 64;
+
+/// How long to wait for somebody who has a name locked to look at it.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Where Linux keeps POSIX shared memory.
 const FOLDER: &str = "/dev/shm";
@@ -139,6 +146,8 @@ impl<T: NpyElement> NamedArray<T> {
             return Err(ErrorKind::SizeOverflow { shape, element_bytes }.into());
         };
         let fail = |error: std::io::Error| Error::os(format!("create named array {name:?}"), error);
+        // Before it is given its size: beyond the limit the kernel kills.
+        check_file_size(name, size)?;
         let made = ShmemConf::new().os_id(name).size(size).create();
         // As long as it is the owner, an error below removes the name again.
         let mut made = made.map_err(|error| fail(std::io::Error::other(error)))?;
@@ -235,7 +244,7 @@ impl<T: Pod> NamedArray<T> {
 
     /// Whether it was opened to be written.
     pub fn is_writable(&self) -> bool {
-        self.part.share().is_none_or(|share| share.by_workers() == Use::Write)
+        self.how == Use::Write
     }
 
     /// Its name.
@@ -312,13 +321,17 @@ impl NamedArray {
     pub fn collect_garbage(wanted: impl Fn(&NamedInfo) -> bool) -> Result<Vec<NamedInfo>> {
         let mut removed = Vec::new();
         for (name, file) in ours()? {
+            // Before it is locked: the caller's own code may take its time.
+            if !wanted(&info(name.clone(), &file, &Mappings::read()?)) {
+                continue;
+            }
             // Whoever opens it from here on waits for us, and then finds that the name is gone.
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
                 continue;
             }
             let info = info(name, &file, &Mappings::read()?);
             let unused = info.users.is_empty() && is_still(&info.name, &file);
-            if unused && wanted(&info) && NamedArray::remove(&info.name).is_ok() {
+            if unused && NamedArray::remove(&info.name).is_ok() {
                 removed.push(info);
             }
         }
@@ -337,8 +350,12 @@ fn path_of(name: &str) -> Result<PathBuf> {
 
 #[track_caller]
 fn open_foreign<T: Pod>(name: &str, shape: Shape, how: Use) -> Result<NamedArray<T>> {
-    let (_, file) = open(name, how)?;
+    let (path, file) = open(name, how)?;
     let size = end_of::<T>(&shape, 0)?;
+    if how == Use::Write && file.metadata().is_ok_and(|file| file.len() >= size as u64) {
+        // Others may have made it of holes, and to fill one where there is no room is a SIGBUS.
+        reserve(&path, &file, size)?;
+    }
     map(name, file, &shape, size, how)
 }
 
@@ -346,14 +363,16 @@ fn open_foreign<T: Pod>(name: &str, shape: Shape, how: Use) -> Result<NamedArray
 fn open(name: &str, how: Use) -> Result<(PathBuf, File)> {
     let path = path_of(name)?;
     let fail = |error: std::io::Error| Error::os(format!("open named array {name:?}"), error);
+    let start = Instant::now();
     loop {
         let file = File::options().read(true).write(how == Use::Write).open(&path).map_err(fail)?;
-        match flock(&file, FlockOperation::LockShared) {
-            Err(Errno::INTR) => continue,
-            locked => locked.map_err(|error| fail(error.into()))?,
-        }
-        if is_still(name, &file) {
-            return Ok((path, file));
+        // Whoever looks for garbage holds the lock for moments; one that is stopped there must not stop us.
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) if is_still(name, &file) => return Ok((path, file)),
+            Err(error) if start.elapsed() > LOCK_WAIT => return Err(fail(error.into())),
+            Ok(()) | Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(1)),
+            Err(error) => return Err(fail(error.into())),
         }
     }
 }
@@ -375,10 +394,13 @@ fn map<T: Pod>(name: &str, file: File, shape: &Shape, size: usize, how: Use) -> 
     }
     let share = match size {
         0 => None,
-        _ => Some(Share::of_file(name.to_owned(), file, 0..size, how)?),
+        _ => {
+            let claim = Claim::of(&file, 0..size, how, name)?;
+            Some(Share::of_file(name.to_owned(), file, size, how, claim)?)
+        }
     };
     let part = Part::new(share, 0, *shape, shape.n_elements()?).expect("checked above");
-    Ok(NamedArray { part, name: name.to_owned() })
+    Ok(NamedArray { part, name: name.to_owned(), how })
 }
 
 /// Every file with our trailer, and its name.
@@ -400,35 +422,44 @@ fn info(name: String, file: &File, mappings: &Mappings) -> NamedInfo {
     let header = Trailer::read(file).map(|(_, header)| header);
     let (descr, shape) = header.map_or((String::new(), Vec::new()), |header| (header.descr, header.shape));
     let metadata = file.metadata().ok();
-    let users = metadata.as_ref().map_or(Vec::new(), |file| mappings.of(file.ino()));
+    let users = metadata.as_ref().map_or(Vec::new(), |file| mappings.of(file.dev(), file.ino()));
     // Our own lock, if we hold one, is on this very descriptor.
     let is_open = !users.is_empty() || flock(file, FlockOperation::NonBlockingLockExclusive).is_err();
     NamedInfo { name, descr, shape, size_bytes: metadata.map_or(0, |file| file.len()), users, is_open }
 }
 
-/// Which processes map which files of `/dev/shm`.
-struct Mappings(Vec<(u64, u32)>);
+/// Which processes map which files.
+struct Mappings(Vec<(u64, u64, u32)>);
+
+/// Device and inode of a line `start-end perms offset major:minor inode path`, if it is of a file.
+fn mapped_file(line: &str) -> Option<(u64, u64)> {
+    let mut fields = line.split_ascii_whitespace().skip(3);
+    let (major, minor) = fields.next()?.split_once(':')?;
+    let number = |hex| u32::from_str_radix(hex, 16).ok();
+    let device = rustix::fs::makedev(number(major)?, number(minor)?);
+    fields.next()?.parse().ok().filter(|&inode| inode != 0).map(|inode| (device, inode))
+}
 
 impl Mappings {
     fn read() -> Result<Mappings> {
         let processes = std::fs::read_dir("/proc").map_err(|error| Error::os("read /proc", error))?;
         let mut found = Vec::new();
         for process in processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok()) {
-            let Ok(maps) = std::fs::read_to_string(format!("/proc/{process}/maps")) else { continue };
-            // `start-end perms offset device inode path`
-            let inodes = maps
-                .lines()
-                .filter(|line| line.contains(FOLDER))
-                .filter_map(|line| line.split_ascii_whitespace().nth(4)?.parse::<u64>().ok());
-            found.extend(inodes.map(|inode| (inode, process)));
+            let Ok(maps) = std::fs::read(format!("/proc/{process}/maps")) else { continue };
+            // Paths may be anything, and the process may know the file by another one.
+            let files = String::from_utf8_lossy(&maps);
+            found.extend(
+                files.lines().filter_map(mapped_file).map(|(device, inode)| (device, inode, process)),
+            );
         }
         found.sort_unstable();
         found.dedup();
         Ok(Mappings(found))
     }
 
-    fn of(&self, inode: u64) -> Vec<u32> {
-        self.0.iter().filter(|(mapped, _)| *mapped == inode).map(|(_, process)| *process).collect()
+    fn of(&self, device: u64, inode: u64) -> Vec<u32> {
+        let of_file = self.0.iter().filter(|(on, mapped, _)| (*on, *mapped) == (device, inode));
+        of_file.map(|(_, _, process)| *process).collect()
     }
 }
 

@@ -25,7 +25,10 @@ pub(crate) struct Part<T> {
 impl<T: Pod> Part<T> {
     /// `None` if the share does not reach so far, or the elements would not lie on an edge of their type.
     pub(crate) fn new(share: Option<Arc<Share>>, offset: usize, shape: Shape, len: usize) -> Option<Self> {
-        const { assert!(size_of::<T>() > 0, "elements of an array must have a size") };
+        const {
+            assert!(size_of::<T>() > 0, "elements of an array must have a size");
+            assert!(align_of::<T>() <= 64, "elements of an array must not need more than a 64-byte edge");
+        }
         let end = len.checked_mul(size_of::<T>())?.checked_add(offset)?;
         let len_bytes = share.as_ref().map_or(0, |share| share.len_bytes());
         let fits = len == 0 || end <= len_bytes && offset.is_multiple_of(align_of::<T>());

@@ -39,7 +39,7 @@ pub enum NpyError {
         found: String,
     },
     /// Its elements are of another type.
-    #[error("holds {found}, wanted {wanted}: open it as that, or save a.astype({wanted:?})")]
+    #[error("holds {found}, wanted {wanted}: open it as what it holds, or save a.astype({wanted:?})")]
     Type {
         /// Type of its elements.
         found: String,

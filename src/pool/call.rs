@@ -775,11 +775,13 @@ impl<'a> Call<'a> {
             names: arguments.map(|argument| argument.what),
         };
         let started = Instant::now();
-        let ended = self.pool.run(&spec, &self.terms)?;
+        let ended = self.pool.run(&spec, &self.terms);
+        // Whatever became of the job: or else the next one over these arrays would be blamed.
+        let overrun = arguments.iter().find_map(|argument| self.overrun(argument));
+        let ended = ended?;
         if ended.n_failed == 0 && ended.stopped.is_none() {
             out.mark_written();
         }
-        let overrun = arguments.iter().find_map(|argument| self.overrun(argument));
         Ok((Finished { started, n_elements, grain, overrun }, ended))
     }
 
@@ -922,15 +924,13 @@ impl Finished {
             Stop::Cancelled => ErrorKind::Cancelled { n_done, n_tasks },
             Stop::TimedOut => ErrorKind::TimedOut { n_done, n_tasks },
         });
+        let overrun = self.overrun.map(|(Argument { what: array, operand, .. }, Overrun { byte })| {
+            ErrorKind::Overrun { array, byte, len_bytes: operand.bytes }
+        });
         if ended.failures.is_empty() && stopped.is_none() {
             let whole = if ended.n_tasks == 0 { vec![] } else { vec![(0, u64::from(ended.n_tasks))] };
             assert_eq!(ended.done, whole, "a job without failures has done all of its tasks");
-            return match self.overrun {
-                None => Ok(()),
-                Some((Argument { what: array, operand, .. }, Overrun { byte })) => {
-                    Err(ErrorKind::Overrun { array, byte, len_bytes: operand.bytes }.into())
-                }
-            };
+            return overrun.map_or(Ok(()), |overrun| Err(overrun.into()));
         }
         let describe = |(task, failure): (u32, Failure)| {
             let elements = self.elements(task);
@@ -948,7 +948,7 @@ impl Finished {
         let first = failures.next().expect("one or the other");
         let report = JobReport {
             n_tasks: ended.n_tasks,
-            failures: failures.collect(),
+            failures: failures.chain(overrun).collect(),
             n_failed: ended.n_failed,
             done: ended.done.into_iter().map(|(start, end)| self.range(start, end)).collect(),
             elapsed: self.started.elapsed(),

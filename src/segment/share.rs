@@ -7,11 +7,10 @@
 //! Invariant, which `SAFETY` notes cite:
 //! * **S3** The bytes of a [`Share`] are mapped and stay in place until it is dropped. Those of a memory file are also
 //!   in the file until then: it is sealed against growing, nobody but its owner is given a descriptor that could
-//!   shrink it, and that happens in `Drop` alone. Those of a file on disk are in it by the contract of who opened it.
+//!   shrink it (nor, unless it is root, can open one), and that happens in `Drop` alone. Those of a file on disk are in it by the contract of who opened it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -39,10 +38,9 @@ pub(crate) struct Share {
     /// For messages.
     name: String,
     map: MmapRaw,
-    /// What workers are given.
-    for_workers: OwnedFd,
-    /// Of a memory file: what can shrink it.
-    memory: Option<OwnedFd>,
+    file: OwnedFd,
+    /// It is in memory, and ours alone to shrink; workers are given a descriptor for reading.
+    is_memory: bool,
     by_workers: Use,
     /// Of a file on disk: what of it is ours.
     _claim: Option<Claim>,
@@ -89,49 +87,48 @@ impl Share {
             // After the mapping, which stays writable. Not against shrinking: that is how the memory is given back at
             // once, though a worker that is stopped has it mapped.
             shm::add_seals(&memory, SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL)?;
-            Ok((map, shm::read_only(&memory)?, memory))
+            // Workers run as the same user: without this they could open it anew by its path, and shrink it.
+            shm::forbid_writing(&memory)?;
+            Ok((map, memory))
         };
-        let (map, for_workers, memory) = made()
+        let (map, memory) = made()
             .map_err(|error: std::io::Error| Error::os(format!("make {name} of {len_bytes} bytes"), error))?;
-        Ok(Share::register(name, map, for_workers, Some(memory), Use::Read, None))
+        Ok(Share::register(name, map, memory, Use::Read, None))
     }
 
-    /// A file on disk up to the end of `bytes` (not empty, and no more than it has), which are those that will be used.
+    /// The first `len_bytes` (above 0, and no more than it has) of a file on disk, of which `claim` is ours.
     ///
     /// # Errors
-    /// [`Busy`](crate::ErrorKind::Busy) if this process has mapped any of `bytes` already, and they are to be written here
-    /// or there; [`Os`](crate::ErrorKind::Os) if the file cannot be mapped so.
-    #[track_caller]
+    /// [`Os`](crate::ErrorKind::Os) if the file cannot be mapped so.
     pub(crate) fn of_file(
         name: String,
         file: File,
-        bytes: Range<usize>,
+        len_bytes: usize,
         by_workers: Use,
+        claim: Claim,
     ) -> Result<Arc<Share>> {
-        let claim = Claim::of(&file, bytes.clone(), by_workers, &name)?;
         let mut options = MmapOptions::new();
-        options.len(bytes.end);
+        options.len(len_bytes);
         let map = match by_workers {
             Use::Read => options.map_raw_read_only(&file),
             Use::Write => options.map_raw(&file),
         };
-        let map = map.map_err(|error| Error::os(format!("map {} bytes of {name}", bytes.end), error))?;
-        Ok(Share::register(name, map, file.into(), None, by_workers, Some(claim)))
+        let map = map.map_err(|error| Error::os(format!("map {len_bytes} bytes of {name}"), error))?;
+        Ok(Share::register(name, map, file.into(), by_workers, Some(claim)))
     }
 
     fn register(
         name: String,
         map: MmapRaw,
-        for_workers: OwnedFd,
-        memory: Option<OwnedFd>,
+        file: OwnedFd,
         by_workers: Use,
         claim: Option<Claim>,
     ) -> Arc<Share> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only that no number comes twice.
         let id = NEXT.fetch_add(1, Relaxed);
-        let owner = std::process::id();
-        let share = Arc::new(Share { id, name, map, for_workers, memory, by_workers, _claim: claim, owner });
+        let (owner, is_memory) = (std::process::id(), claim.is_none());
+        let share = Arc::new(Share { id, name, map, file, is_memory, by_workers, _claim: claim, owner });
         shares().insert(id, Arc::downgrade(&share));
         share
     }
@@ -175,15 +172,19 @@ impl Share {
             id: self.id,
             len_bytes: self.len_bytes() as u64,
             writable: (self.by_workers == Use::Write).into(),
-            on_disk: self.memory.is_none().into(),
+            on_disk: (!self.is_memory).into(),
         }
     }
 }
 
-impl AsFd for Share {
-    /// What workers are given.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.for_workers.as_fd()
+impl Share {
+    /// Calls `send` with what workers are given. Of a memory file that is opened for the occasion: a program may have more
+    /// inputs than descriptors for two each.
+    pub(crate) fn hand_over<R>(
+        &self,
+        send: impl FnOnce(BorrowedFd<'_>) -> std::io::Result<R>,
+    ) -> std::io::Result<R> {
+        if self.is_memory { send(shm::read_only(&self.file)?.as_fd()) } else { send(self.file.as_fd()) }
     }
 }
 
@@ -193,10 +194,10 @@ impl Drop for Share {
             return; // a forked child; and another thread may have held the lock when it was forked
         }
         shares().remove(&self.id);
-        if let Some(memory) = &self.memory {
+        if self.is_memory {
             // Whoever maps it still has no business there any more. Were it refused, the memory would stay until they
             // let go of it.
-            let _ = shm::set_size(memory, 0);
+            let _ = shm::set_size(&self.file, 0);
         }
     }
 }
@@ -239,7 +240,7 @@ mod tests {
     #[test]
     fn what_workers_get_can_be_read_and_not_written() {
         let share = Share::create("input".into(), PAGE).unwrap();
-        let fd = share.as_fd().try_clone_to_owned().unwrap();
+        let fd = share.hand_over(|fd| fd.try_clone_to_owned()).unwrap();
         let view = View::map(share.ticket(), &fd).unwrap();
         // SAFETY: both mappings have the byte, and this test alone has the share.
         let read = unsafe {
@@ -249,6 +250,11 @@ mod tests {
         assert_eq!(read, 7);
         View::map(Ticket { writable: 1, ..share.ticket() }, &fd).unwrap_err();
         shm::set_size(&fd, 0).unwrap_err();
+        assert_eq!(
+            rustix::fs::fstat(&fd).unwrap().st_mode & 0o777,
+            0o400,
+            "and nobody but root opens it to write"
+        );
         rustix::io::pwrite(&fd, &[1], 0).unwrap_err();
     }
 
@@ -257,7 +263,7 @@ mod tests {
         let share = Share::create("input".into(), 16 * PAGE).unwrap();
         // SAFETY: within the mapping, which nobody else has yet.
         unsafe { share.as_ptr().write_bytes(1, 16 * PAGE) };
-        let fd = share.as_fd().try_clone_to_owned().unwrap();
+        let fd = share.hand_over(|fd| fd.try_clone_to_owned()).unwrap();
         let _view = View::map(share.ticket(), &fd).unwrap();
         assert_eq!(shm::resident_bytes(&fd).unwrap(), 16 * PAGE as u64);
         let id = share.id();

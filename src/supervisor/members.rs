@@ -482,7 +482,8 @@ fn hand_over(shared: &Shared, socket: &OwnedFd) -> bool {
     };
     match Share::find(id).filter(|_| known) {
         Some(share) => {
-            let sent = socket::send(socket, bytemuck::bytes_of(&share.ticket()), &[share.as_fd()]);
+            let ticket = share.ticket();
+            let sent = share.hand_over(|fd| socket::send(socket, bytemuck::bytes_of(&ticket), &[fd]));
             sent.is_ok() || bare(Ticket::LATER)
         }
         None => bare(0),

@@ -21,6 +21,11 @@ pub(crate) fn create(name: &str) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Nobody but root can open it for writing from now on; descriptors that are open stay what they are.
+pub(crate) fn forbid_writing(fd: impl AsFd) -> Result<()> {
+    fs::fchmod(fd, Mode::RUSR)
+}
+
 /// The same file, opened for reading alone.
 pub(crate) fn read_only(fd: impl AsFd) -> Result<OwnedFd> {
     use std::os::fd::AsRawFd;

@@ -42,7 +42,8 @@ const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 pub(super) fn install() {
     for (i, signal) in SIGNALS.into_iter().enumerate() {
         // SAFETY: both records are plain data that live long enough; the handler keeps to what a handler may do. On the
-        // alternative stack that the standard library has set up: the other one may be what has run out.
+        // alternative stack where the standard library has set one up: the other one may be what has run out. Without (a
+        // worker that is entered before `main`) an overflow kills all the same, and says nothing.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_fault as *const () as usize;
@@ -55,7 +56,8 @@ pub(super) fn install() {
 /// The operands of the job that runs from now on.
 pub(super) fn bind(bases: [*mut u8; N_OPERANDS], args: &JobArgs) {
     for ((extent, base), operand) in EXTENTS.iter().zip(bases).zip(&args.operands) {
-        // Relaxed throughout: the handler runs on the thread that touches the bytes, and so does this.
+        // Relaxed throughout: the handler runs on the thread that touches the bytes, which is this one, or one that a
+        // kernel has started since.
         let start = base as usize + operand.offset as usize;
         extent.start.store(start, Relaxed);
         extent.end.store(start + operand.bytes as usize, Relaxed);
@@ -85,13 +87,17 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut 
         note(address);
     }
     let which = usize::from(signal == SIGNALS[1]);
-    // SAFETY: `install` has filled the record.
-    unsafe { libc::sigaction(signal, &raw const (*BEFORE.0.get())[which], ptr::null_mut()) };
-    if !is_fault {
-        // Somebody sent the signal. An access is tried again on return, and meets the handler of before; this would be
-        // forgotten.
-        // SAFETY: takes a number.
-        unsafe { libc::raise(signal) };
+    if is_fault {
+        // The access is tried again on return, and meets the handler of before.
+        // SAFETY: `install` has filled the record.
+        unsafe { libc::sigaction(signal, &raw const (*BEFORE.0.get())[which], ptr::null_mut()) };
+    } else {
+        // Somebody sent the signal, which is to end the process. The standard library's handler would forget it.
+        // SAFETY: takes numbers.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
     }
 }
 

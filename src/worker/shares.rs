@@ -59,6 +59,10 @@ fn ask(control: &OwnedFd, id: u64) -> Result<View, String> {
         let (ticket, fds) = answer(control, id).map_err(|error| failed("hear the parent", &error))?;
         match &fds[..] {
             [fd] => return View::map(ticket, fd).map_err(|error| error.to_string()),
+            // The kernel drops what we have no room for.
+            _ if ![0, Ticket::LATER].contains(&ticket.len_bytes) => {
+                return Err(failed("take what the parent sent", &"this worker has no descriptor left"));
+            }
             _ if ticket.len_bytes == Ticket::LATER => std::thread::sleep(SOON),
             _ => return Err(failed("ask the parent", &"it has no such share")),
         }
