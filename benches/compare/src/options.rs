@@ -12,11 +12,13 @@ shmpool beside its rivals, in one run
 usage: shmpool-compare [OPTIONS] [NAME...]
 
 NAME...         rows whose name contains one of these: into, fresh, polynomial, mandelbrot,
-                job, tasks, start, memory, gaussian, executors; all unless said
+                job, tasks, start, memory, file, gaussian, images, maths, photos, executors;
+                all unless said
 --workers N     workers of the pool, and threads of its rivals; 2 unless said
 --rounds N      rounds of each row, at least 3; 15 unless said
 --python PATH   a Python with the packages that README.md names; unless said,
                 benches/compare/venv/bin/python
+--photos DIR    JPEG files for the row `photos`
 --json          one JSON document instead of the table
 ";
 
@@ -33,6 +35,7 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) rounds: usize,
     pub(crate) python: PathBuf,
+    pub(crate) photos: Option<PathBuf>,
     pub(crate) json: bool,
     names: Vec<String>,
 }
@@ -48,6 +51,7 @@ pub(crate) fn parse() -> Result<Mode> {
         workers: 2,
         rounds: 15,
         python: [env!("CARGO_MANIFEST_DIR"), "venv/bin/python"].iter().collect(),
+        photos: None,
         json: false,
         names: Vec::new(),
     };
@@ -57,6 +61,7 @@ pub(crate) fn parse() -> Result<Mode> {
             Long("workers") => options.workers = arguments.value()?.parse()?,
             Long("rounds") => options.rounds = arguments.value()?.parse()?,
             Long("python") => options.python = arguments.value()?.into(),
+            Long("photos") => options.photos = Some(arguments.value()?.into()),
             Long("json") => options.json = true,
             Long("help") | Short('h') => return Ok(Mode::Help),
             Long(name) if ANSWER.strip_prefix("--") == Some(name) => return Ok(Mode::Answer),

@@ -9,13 +9,13 @@ use crate::child::{Rival, Start};
 use crate::race::{Contestant, Row, Wanted, try_time};
 use crate::{Bench, Result};
 
-const SHAPE: [usize; 3] = [6000, 8000, 3];
+pub(super) const SHAPE: [usize; 3] = [6000, 8000, 3];
 const SIGMA: f32 = 2.0;
 /// What radius 8 = 4 * sigma is called by OpenCV.
 const KSIZE: usize = 17;
 
 /// A sample of a picture with slopes, edges and grain.
-fn sample([y, x, channel]: [usize; 3]) -> u8 {
+pub(super) fn sample([y, x, channel]: [usize; 3]) -> u8 {
     let slope = (x + 2 * y) / 64;
     let edges = if (x / 97 + y / 61) % 2 == 0 { 90 } else { 0 };
     // The high bits of a multiplication look like noise, and are the same everywhere.

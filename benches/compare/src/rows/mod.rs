@@ -3,10 +3,13 @@
 mod executors;
 mod file;
 mod gaussian;
+mod images;
 mod job;
 mod mandelbrot;
 mod maps;
+mod maths;
 mod memory;
+mod photos;
 mod polynomial;
 mod start;
 
@@ -16,7 +19,7 @@ use crate::{Bench, Result};
 type Run = fn(&Bench) -> Result<Vec<Row>>;
 
 /// In the order in which they are run, by the names that the command line knows.
-pub(crate) const ALL: [(&str, Run); 11] = [
+pub(crate) const ALL: [(&str, Run); 14] = [
     ("into", maps::into),
     ("fresh", maps::fresh),
     ("polynomial", polynomial::run),
@@ -27,6 +30,9 @@ pub(crate) const ALL: [(&str, Run); 11] = [
     ("memory", memory::run),
     ("file", file::run),
     ("gaussian", gaussian::run),
+    ("images", images::run),
+    ("maths", maths::run),
+    ("photos", photos::run),
     ("executors", executors::run),
 ];
 
