@@ -128,7 +128,7 @@ pub fn parse_chain<T: Sample>(words: &[impl AsRef<str>]) -> Result<Chain<T, T>, 
     for word in words {
         steps.extend(parse_word(word.as_ref(), T::TYPE)?);
     }
-    // Every stock kernel makes samples of the type that it reads.
+    // `parse_word` has seen that every step reads and makes samples of type `T`.
     Ok(Chain::from_steps(steps))
 }
 
@@ -304,7 +304,13 @@ fn parse_word(word: &str, sample: SampleType) -> Result<Vec<Step>, KernelError> 
         }
         given.push((parameter, value));
     }
-    (stock.build)(&Arguments { word, stock, given, sample })
+    let steps = (stock.build)(&Arguments { word, stock, given, sample })?;
+    // A kernel of another crate may build what it likes; the chain's types rest on this.
+    let other = steps.iter().flat_map(|step| [step.input(), step.output()]).find(|found| *found != sample);
+    match other {
+        None => Ok(steps),
+        Some(found) => Err(KernelError::Sample { kernel: stock.name, found, wanted: "those of the chain" }),
+    }
 }
 
 fn find(word: &str, name: &str) -> Result<&'static Stock, KernelError> {

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use shmpool_kernels::{
-    Invert, KernelError, Parameter, Sample, Tile, TileKernel, Values, Window, Workspace, image_kernels,
+    Invert, KernelError, Parameter, Sample, Step, Tile, TileKernel, Values, Window, Workspace, image_kernels,
     parse_chain, register_kernel,
 };
 
@@ -72,4 +72,18 @@ fn a_name_that_is_there_twice_names_both_places() {
     assert_eq!(*first, "the stock");
     assert!(second.contains("tests/registry.rs:"), "{second}");
     assert!(parse_chain::<u8>(&["grey"]).is_ok());
+}
+
+register_kernel! {
+    name: "only8",
+    summary: "a step for u8, whatever the chain is for",
+    parameters: [],
+    build: |_| Ok(vec![Step::of::<u8, _>(Invert)]),
+}
+
+#[test]
+fn a_step_for_other_samples_than_the_chains_is_refused() {
+    assert!(parse_chain::<u8>(&["only8"]).is_ok());
+    let error = parse_chain::<u16>(&["only8"]).unwrap_err();
+    assert_eq!(error.to_string(), "only8: found u8 samples, wanted those of the chain");
 }
