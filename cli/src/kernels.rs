@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use shmpool::kernels::{ELEMENT_STOCK, ElementStock, STOCK, Stock};
+use shmpool::kernels::{ELEMENT_STOCK, ElementStock, Stock, image_kernels};
 
 use crate::args::{KernelsArgs, KernelsCommand, ShowArgs};
 use crate::failure::{Exit, Failure, print, to_json};
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<(), Failure> {
     if let Some(KernelsCommand::Show(args)) = &args.command {
         return show(args);
     }
-    let kernels = STOCK.iter().map(kernel).collect();
+    let kernels = image_kernels().map(kernel).collect();
     let element_kernels = ELEMENT_STOCK.iter().map(element_kernel).collect();
     let listing = Listing { kernels, element_kernels };
     if args.json {
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<(), Failure> {
 
 fn show(args: &ShowArgs) -> Result<(), Failure> {
     let is_meant = |name: &str, aliases: &[&str]| name == args.name || aliases.contains(&&*args.name);
-    let of_images = STOCK.iter().find(|stock| is_meant(stock.name, stock.aliases)).map(kernel);
+    let of_images = image_kernels().find(|stock| is_meant(stock.name, stock.aliases)).map(kernel);
     let of_arrays = || ELEMENT_STOCK.iter().find(|stock| is_meant(stock.name, stock.aliases));
     let Some(kernel) = of_images.or_else(|| of_arrays().map(element_kernel)) else {
         // The parser knows which name was probably meant.

@@ -1,53 +1,7 @@
-//! The `shmpool` command: parses, calls, prints.
-//!
-//! Results go to stdout (`--json` for programs), everything else to stderr. A single picture is read and written in this process, and its tiles are computed
-//! in the workers, which are this binary started again; of many pictures, each is one worker's task from file to file.
-
-mod args;
-mod bench;
-mod deadline;
-mod decode;
-mod depth;
-mod doctor;
-mod encode;
-mod failure;
-mod jpeg;
-mod kernels;
-mod many;
-mod map;
-mod named;
-mod orient;
-mod output;
-mod picture;
-mod plan;
-mod request;
-mod show;
-mod work;
+//! The `shmpool` command.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Args, Command};
-
 fn main() -> ExitCode {
-    shmpool::init(); // a worker never comes back from here, and so never parses arguments
-    let result = match Args::parse().command {
-        Command::Image(args) => picture::run(&args),
-        Command::Map(args) => map::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Kernels(args) => kernels::run(&args),
-        Command::Ls(args) => named::list(&args),
-        Command::Gc(args) => named::collect_garbage(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if !failure.is_said() {
-                eprintln!("shmpool: {failure}");
-            }
-            failure.exit_code()
-        }
-    }
+    shmpool_cli::main()
 }

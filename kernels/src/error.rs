@@ -146,7 +146,7 @@ pub enum KernelError {
         /// The name that was looked up.
         found: String,
     },
-    /// A word names no stock kernel.
+    /// A word names no kernel that is linked into the program.
     #[error("step {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), .known)]
     UnknownKernel {
         /// The whole word.
@@ -158,6 +158,16 @@ pub enum KernelError {
         /// The names that there are. Here as text: a message that asked the table would link every kernel into every
         /// program.
         known: String,
+    },
+    /// Two kernels go by one name.
+    #[error("kernel {name:?}: there are two, of {first} and of {second}, wanted one")]
+    DuplicateKernel {
+        /// The name that both have.
+        name: String,
+        /// `"the stock"`, or file and line of the registration.
+        first: &'static str,
+        /// File and line of the registration.
+        second: &'static str,
     },
     /// A word names no stock kernel of numbers.
     #[error("kernel {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), .known)]

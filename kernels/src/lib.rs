@@ -71,7 +71,8 @@
 //! # Ok::<(), KernelError>(())
 //! ```
 //!
-//! [`parse_chain`] makes chains of words, for any sample type, and [`STOCK`] lists the words there are. A [`Plan`] is a chain for one image,
+//! [`parse_chain`] makes chains of words, for any sample type, and [`image_kernels`] lists the words there are:
+//! those of [`STOCK`] and those that [`register_kernel!`] has put beside them. A [`Plan`] is a chain for one image,
 //! tile by tile: what an engine runs.
 //!
 //! # Writing a kernel
@@ -136,5 +137,11 @@ pub use plan::{HALO_MAX, Plan, Rect, passes, resolved};
 pub use sample::{Sample, SampleType};
 pub use scratch::{Scratch, Workspace};
 pub use step::{PARAMETER_BYTES_MAX, Step, StepTable};
-pub use stock::{Parameter, STOCK, Stock, Values, parse_chain};
+pub use stock::{
+    Arguments, ForEverySample, GatherForEverySample, Parameter, REGISTERED, Registered, STOCK, Stock, Values,
+    image_kernels, parse_chain,
+};
 pub use view::{Tile, Window};
+
+#[doc(hidden)]
+pub use linkme; // for `register_kernel!`

@@ -3,8 +3,10 @@
 //! A level in a word (a threshold, an offset, the constant of a border) is given on the scale 0 to 255, whatever
 //! samples the image has, and stands for the same brightness in all of them: 255 is 65535 in `u16` and 1.0 in `f32`.
 
+mod registry;
 mod table;
 
+pub use registry::{REGISTERED, Registered, image_kernels};
 pub use table::STOCK;
 
 use crate::{Border, Chain, Filter, GatherKernel, KernelError, Sample, SampleType, Step, TileKernel};
@@ -20,7 +22,7 @@ pub struct Stock {
     /// What may follow the name.
     pub parameters: &'static [Parameter],
     /// The steps that the word stands for, for the sample type of the arguments.
-    build: fn(&Arguments<'_>) -> Result<Vec<Step>, KernelError>,
+    pub build: fn(&Arguments<'_>) -> Result<Vec<Step>, KernelError>,
 }
 
 /// A parameter of a stock kernel.
@@ -126,20 +128,23 @@ pub fn parse_chain<T: Sample>(words: &[impl AsRef<str>]) -> Result<Chain<T, T>, 
     for word in words {
         steps.extend(parse_word(word.as_ref(), T::TYPE)?);
     }
-    // Every stock kernel makes samples of the type that it reads.
+    // `parse_word` has seen that every step reads and makes samples of type `T`.
     Ok(Chain::from_steps(steps))
 }
 
-/// A kernel for all three sample types.
-trait ForEverySample: TileKernel<u8, Out = u8> + TileKernel<u16, Out = u16> + TileKernel<f32, Out = f32> {}
+/// A kernel for all three sample types: what [`Arguments::step`] takes.
+pub trait ForEverySample:
+    TileKernel<u8, Out = u8> + TileKernel<u16, Out = u16> + TileKernel<f32, Out = f32>
+{
+}
 
 impl<K> ForEverySample for K where
     K: TileKernel<u8, Out = u8> + TileKernel<u16, Out = u16> + TileKernel<f32, Out = f32>
 {
 }
 
-/// A gather kernel for all three sample types.
-trait GatherForEverySample:
+/// A gather kernel for all three sample types: what [`Arguments::gather`] takes.
+pub trait GatherForEverySample:
     GatherKernel<u8, Out = u8> + GatherKernel<u16, Out = u16> + GatherKernel<f32, Out = f32>
 {
 }
@@ -150,7 +155,7 @@ impl<K> GatherForEverySample for K where
 }
 
 /// The arguments of one word: names that the kernel has, each at most once, values not looked at yet.
-struct Arguments<'w> {
+pub struct Arguments<'w> {
     word: &'w str,
     stock: &'static Stock,
     given: Vec<(&'static Parameter, &'w str)>,
@@ -159,7 +164,7 @@ struct Arguments<'w> {
 
 impl Arguments<'_> {
     /// The step that runs `kernel` on the samples that the chain is for.
-    fn step<K: ForEverySample>(&self, kernel: K) -> Step {
+    pub fn step<K: ForEverySample>(&self, kernel: K) -> Step {
         match self.sample {
             SampleType::U8 => Step::of::<u8, K>(kernel),
             SampleType::U16 => Step::of::<u16, K>(kernel),
@@ -168,7 +173,7 @@ impl Arguments<'_> {
     }
 
     /// As [`step`](Arguments::step), for kernels that change the geometry.
-    fn gather<K: GatherForEverySample>(&self, kernel: K) -> Step {
+    pub fn gather<K: GatherForEverySample>(&self, kernel: K) -> Step {
         match self.sample {
             SampleType::U8 => Step::gather::<u8, K>(kernel),
             SampleType::U16 => Step::gather::<u16, K>(kernel),
@@ -176,8 +181,15 @@ impl Arguments<'_> {
         }
     }
 
+    /// The sample type that the chain is for.
+    #[must_use]
+    pub fn sample(&self) -> SampleType {
+        self.sample
+    }
+
     /// For a kernel that is not for the samples of the image.
-    fn no_such_sample(&self, wanted: &'static str) -> KernelError {
+    #[must_use]
+    pub fn no_such_sample(&self, wanted: &'static str) -> KernelError {
         KernelError::Sample { kernel: self.stock.name, found: self.sample, wanted }
     }
 
@@ -187,7 +199,14 @@ impl Arguments<'_> {
         named.map(|(_, filter)| filter).ok_or_else(|| self.refused(parameter, found))
     }
 
-    fn number(&self, name: &'static str) -> Result<f32, KernelError> {
+    /// The number that was given for a parameter, or its default.
+    ///
+    /// # Errors
+    /// [`KernelError::Value`] if it is no such number, or out of range.
+    ///
+    /// # Panics
+    /// If the kernel has no parameter of that name.
+    pub fn number(&self, name: &'static str) -> Result<f32, KernelError> {
         let (parameter, found) = self.value(name);
         let number = found.parse().ok().filter(|&number| match parameter.values {
             Values::Number { above, up_to } => above < number && number <= up_to,
@@ -197,7 +216,14 @@ impl Arguments<'_> {
         number.ok_or_else(|| self.refused(parameter, found))
     }
 
-    fn whole(&self, name: &'static str) -> Result<u32, KernelError> {
+    /// The whole number that was given for a parameter, or its default.
+    ///
+    /// # Errors
+    /// [`KernelError::Value`] if it is no such number, or out of range.
+    ///
+    /// # Panics
+    /// If the kernel has no parameter of that name.
+    pub fn whole(&self, name: &'static str) -> Result<u32, KernelError> {
         let (parameter, found) = self.value(name);
         let Values::Whole { from, to } = parameter.values else {
             return Err(self.refused(parameter, found));
@@ -206,8 +232,14 @@ impl Arguments<'_> {
         number.ok_or_else(|| self.refused(parameter, found))
     }
 
-    /// A level in sample units.
-    fn level(&self, name: &'static str) -> Result<f32, KernelError> {
+    /// The level that was given for a parameter, or its default, in sample units.
+    ///
+    /// # Errors
+    /// [`KernelError::Value`] if it is no such number, or out of range.
+    ///
+    /// # Panics
+    /// If the kernel has no parameter of that name.
+    pub fn level(&self, name: &'static str) -> Result<f32, KernelError> {
         Ok(self.in_samples(self.number(name)?))
     }
 
@@ -272,17 +304,29 @@ fn parse_word(word: &str, sample: SampleType) -> Result<Vec<Step>, KernelError> 
         }
         given.push((parameter, value));
     }
-    (stock.build)(&Arguments { word, stock, given, sample })
+    let steps = (stock.build)(&Arguments { word, stock, given, sample })?;
+    // A kernel of another crate may build what it likes; the chain's types rest on this.
+    let other = steps.iter().flat_map(|step| [step.input(), step.output()]).find(|found| *found != sample);
+    match other {
+        None => Ok(steps),
+        Some(found) => Err(KernelError::Sample { kernel: stock.name, found, wanted: "those of the chain" }),
+    }
 }
 
 fn find(word: &str, name: &str) -> Result<&'static Stock, KernelError> {
-    let called = |stock: &&Stock| stock.name == name || stock.aliases.contains(&name);
-    STOCK.iter().find(called).ok_or_else(|| KernelError::UnknownKernel {
-        word: word.to_owned(),
-        name: name.to_owned(),
-        nearest: nearest(name),
-        known: known_kernels(),
-    })
+    let mut called = registry::called(name);
+    let Some((kernel, first)) = called.next() else {
+        return Err(KernelError::UnknownKernel {
+            word: word.to_owned(),
+            name: name.to_owned(),
+            nearest: nearest(name),
+            known: known_kernels(),
+        });
+    };
+    match called.next() {
+        None => Ok(kernel),
+        Some((_, second)) => Err(KernelError::DuplicateKernel { name: name.to_owned(), first, second }),
+    }
 }
 
 fn parse_argument<'w>(
@@ -305,7 +349,7 @@ fn parse_argument<'w>(
 /// The name that was most likely meant, if one is at most two letters away and shares at least one.
 fn nearest(name: &str) -> Option<&'static str> {
     let names =
-        STOCK.iter().flat_map(|stock| std::iter::once(stock.name).chain(stock.aliases.iter().copied()));
+        image_kernels().flat_map(|stock| std::iter::once(stock.name).chain(stock.aliases.iter().copied()));
     let far = |known: &&str| edits(name, known);
     names.min_by_key(far).filter(|known| edits(name, known) <= 2.min(known.len() - 1))
 }
@@ -328,7 +372,7 @@ pub(crate) fn edits(a: &str, b: &str) -> usize {
 
 /// The kernels' names with their aliases, for error texts.
 fn known_kernels() -> String {
-    let names = STOCK.iter().map(|stock| match stock.aliases {
+    let names = image_kernels().map(|stock| match stock.aliases {
         [] => stock.name.to_owned(),
         aliases => format!("{} ({})", stock.name, aliases.join(", ")),
     });
