@@ -11,7 +11,7 @@
 //! | [`IndexKernel`] | what an index becomes | [`Uniform`], [`Normal`] |
 //! | [`TileKernel`] | what becomes of a pixel and its neighbours | those for images, below |
 //! | [`GatherKernel`] | what a pixel is made of, anywhere in the image | [`Resize`], [`Crop`], [`Pad`], [`Orient`], [`ImageHistogram`] |
-//! | [`GlobalKernel`] | what to measure before pixels can be made | [`Otsu`], [`Equalize`] |
+//! | [`GlobalKernel`] | what to measure before pixels can be made | [`Otsu`], [`Equalize`], [`AutoLevels`] |
 //! | [`Reduction`] | what becomes of all elements together | [`Sum`], [`MinMax`], [`Mean`], [`Variance`], [`Norm2`], [`ArgMin`], [`ArgMax`], [`Histogram`], [`Counts`], [`Any`], [`All`] |
 //! | [`ZipReduction`] | what becomes of two arrays together | [`Dot`] |
 //! | [`Scan`] | what becomes of all elements up to each | [`CumSum`] |
@@ -39,6 +39,8 @@
 //! | [`Unsharp`] | `cv2.addWeighted` with a Gaussian | 2 levels | 10 for a sigma of 1 |
 //! | [`Sobel`], [`Scharr`], [`Prewitt`] | `cv2.Sobel`, `cv2.Scharr`, `scipy.ndimage.prewitt` | exact | 4 |
 //! | [`Laplacian`] | `cv2.Laplacian` | exact | 1.5 |
+//! | [`Otsu`], [`Equalize`], [`AutoLevels`] | `cv2.threshold`, `cv2.equalizeHist`, Pillow's `autocontrast` | exact for gray | two passes |
+//! | [`Blend`], [`Over`] | Pillow's `ImageChops`, `Image.alpha_composite` | 1 level | |
 //!
 //! An opening is [`Erode`] and then [`Dilate`], a closing the other way round. What lies beyond the edge is a [`Border`],
 //! mirrored for all but [`Median`], [`Erode`] and [`Dilate`], which repeat the edge as their references do.
@@ -51,7 +53,7 @@
 //! pass of their own. Global kernels (a threshold that follows from the histogram) are two: a gather kernel that measures
 //! the image, into a small image of numbers that can be made in parts, and the tile kernel that these numbers give, which
 //! runs fused with what comes after. [`passes`] cuts a chain where it must be cut; between two passes there is a whole
-//! image. Kernels of two images (blending, compositing) have no trait: a chain has one source.
+//! image. Two images are blended by [`ZipKernel`]s ([`Blend`], [`Over`]), outside of chains, which have one source.
 //!
 //! ```
 //! use shmpool_kernels::{Border, Chain, Gaussian, Gray, KernelError, Sobel};
@@ -115,11 +117,12 @@ pub use border::{Border, BorderCode};
 pub use chain::{ByGather, ByMeasure, ByTile, Chain, Link};
 pub use error::KernelError;
 pub use geometry::{Crop, Filter, FilterCode, Orient, Pad, Resample, Resize};
-pub use global::{Binary, Binned, Equalize, ImageHistogram, Otsu, Table};
+pub use global::{AutoLevels, Binary, Binned, Equalize, ImageHistogram, Otsu, Table};
 pub use image::{
-    AMOUNT_MAX, Averaged, Blur, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode, FACTOR_MAX,
-    GAMMA_MAX, Gamma, Gaussian, Gradient, Gray, Identity, Invert, Laplacian, Levels, Luma, Lut, Median,
-    Ordered, Prewitt, RADIUS_MAX, Ranked, SIGMA_MAX, Scharr, Sharpen, Sobel, Threshold, Unsharp,
+    AMOUNT_MAX, Averaged, Blend, BlendMode, Blur, BoxBlur, Brightness, Contrast, Convolve, Dilate, Erode,
+    FACTOR_MAX, GAMMA_MAX, Gamma, Gaussian, Gradient, Gray, Identity, Invert, Laplacian, Levels, Luma, Lut,
+    Median, Ordered, Over, Prewitt, RADIUS_MAX, Ranked, SIGMA_MAX, Scharr, Sharpen, Sobel, Threshold,
+    Unsharp,
 };
 pub use kernel::{
     ElementKernel, GatherKernel, GlobalKernel, IndexKernel, Reduction, Scan, TileKernel, ZipKernel,

@@ -67,8 +67,8 @@ fn every_case_agrees_with_its_reference() {
 
 #[test]
 fn every_stock_kernel_has_cases() {
-    // In references.rs; and a copy, a rectangle of one too (geometry.rs), is a copy.
-    let elsewhere = ["gray", "gaussian", "sobel", "copy", "crop"];
+    // In references.rs and levels.rs; and a copy, a rectangle of one too (geometry.rs), is a copy.
+    let elsewhere = ["gray", "gaussian", "sobel", "auto-levels", "copy", "crop"];
     // In geometry.rs and global.rs.
     let others = [include_str!("references/geometry.txt"), include_str!("references/global.txt")];
     let others: Vec<&str> = others.iter().flat_map(|text| text.lines()).collect();

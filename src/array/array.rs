@@ -288,6 +288,33 @@ impl<T: Pod> Array<T> {
         Ok(Array { shape, ..self })
     }
 
+    /// The same bytes as elements of another type, in another shape: samples as pixels and back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] in bytes if that has more or fewer of them; the array is lost then.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// use shmpool::kernels::Over;
+    ///
+    /// let image = |pixel: [u8; 4]| pool.array_with([2, 3, 4], |[_, _, channel]| pixel[channel]);
+    /// let (below, above) = (image([0, 0, 255, 255])?, image([255, 0, 0, 128])?);
+    /// let (below, above) = (below.cast::<[u8; 4]>([2, 3])?, above.cast::<[u8; 4]>([2, 3])?);
+    /// let over = pool.zip_with((&below, &above), &Over)?.cast::<u8>([2, 3, 4])?;
+    /// assert_eq!(over[..4], [128, 0, 127, 255]);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    pub fn cast<U: Pod>(self, shape: impl Into<Shape>) -> Result<Array<U>> {
+        const {
+            assert!(size_of::<U>() > 0, "elements of an array must have a size");
+            assert!(align_of::<U>() <= 64, "elements of an array must not need more than a 64-byte edge");
+        }
+        let shape = shape.into();
+        check_len("bytes of the array", self.size_bytes(), shape.size_bytes(size_of::<U>())?)?;
+        Ok(Array { block: self.block, shape, len: shape.n_elements()?, _elements: PhantomData })
+    }
+
     /// What is at an index: one element by `[y, x]` or by its place in row-major order, or a slice by a range
     /// of places. `None` if any of it lies outside, or the number of dimensions is another.
     pub fn get<I: ArrayIndex<T>>(&self, index: I) -> Option<&I::Output> {

@@ -1,9 +1,11 @@
 //! The stock kernels that know the whole image: they measure it first, and then are kernels of one pixel.
 
+mod auto_levels;
 mod equalize;
 mod histogram;
 mod otsu;
 
+pub use auto_levels::AutoLevels;
 pub use equalize::{Equalize, Table};
 pub use histogram::{Binned, ImageHistogram};
 pub use otsu::{Binary, Otsu};

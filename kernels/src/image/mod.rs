@@ -7,6 +7,9 @@ mod identity;
 mod invert;
 mod threshold;
 
+// A sample from those of two images.
+mod blend;
+
 // A sample from its neighbours.
 mod box_blur;
 mod convolve;
@@ -19,6 +22,7 @@ mod order;
 mod sliding;
 mod unsharp;
 
+pub use blend::{Blend, BlendMode, Over};
 pub use box_blur::{Averaged, BoxBlur};
 pub use convolve::{AMOUNT_MAX, Convolve, Sharpen};
 pub use curve::{Brightness, Contrast, FACTOR_MAX, GAMMA_MAX, Gamma, Levels, Lut};

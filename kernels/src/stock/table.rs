@@ -2,9 +2,10 @@
 
 use super::{Parameter, Stock, Values};
 use crate::{
-    AMOUNT_MAX, BoxBlur, Brightness, Contrast, Convolve, Crop, Dilate, Equalize, Erode, FACTOR_MAX,
-    GAMMA_MAX, Gamma, Gaussian, Gray, Identity, Invert, Laplacian, Levels, Lut, Median, Orient, Otsu, Pad,
-    Prewitt, RADIUS_MAX, Resize, SIGMA_MAX, SampleType, Scharr, Sharpen, Sobel, Step, Threshold, Unsharp,
+    AMOUNT_MAX, AutoLevels, BoxBlur, Brightness, Contrast, Convolve, Crop, Dilate, Equalize, Erode,
+    FACTOR_MAX, GAMMA_MAX, Gamma, Gaussian, Gray, Identity, Invert, Laplacian, Levels, Lut, Median, Orient,
+    Otsu, Pad, Prewitt, RADIUS_MAX, Resize, SIGMA_MAX, SampleType, Scharr, Sharpen, Sobel, Step, Threshold,
+    Unsharp,
 };
 
 pub(super) const BORDER: Parameter = Parameter {
@@ -44,7 +45,7 @@ const fn pixels(name: &'static str, summary: &'static str) -> Parameter {
 }
 
 /// Every stock image kernel.
-pub static STOCK: [Stock; 34] = [
+pub static STOCK: [Stock; 35] = [
     Stock {
         name: "gray",
         aliases: &["grey", "grayscale"],
@@ -436,6 +437,21 @@ pub static STOCK: [Stock; 34] = [
             SampleType::U8 => Ok(vec![arguments.step(Gray), Step::global::<u8, _>(Otsu)]),
             SampleType::U16 => Ok(vec![arguments.step(Gray), Step::global::<u16, _>(Otsu)]),
             SampleType::F32 => Err(arguments.no_such_sample("u8 or u16")),
+        },
+    },
+    Stock {
+        name: "auto-levels",
+        aliases: &["autocontrast"],
+        summary: "stretches the levels from the darkest to the brightest; 8 bits",
+        parameters: &[Parameter {
+            name: "cutoff",
+            summary: "percent of the samples that may be lost at each end, below 50",
+            values: Values::Range { from: 0.0, to: 49.99 },
+            default: "0",
+        }],
+        build: |arguments| match arguments.sample {
+            SampleType::U8 => Ok(vec![Step::global::<u8, _>(AutoLevels::new(arguments.number("cutoff")?)?)]),
+            SampleType::U16 | SampleType::F32 => Err(arguments.no_such_sample("u8")),
         },
     },
     Stock {

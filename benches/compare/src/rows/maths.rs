@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use shmpool::Array;
-use shmpool::kernels::math;
+use shmpool::kernels::{ElementType, parse_element_step};
 
 use crate::child::{Rival, Start};
 use crate::race::{Contestant, Row, Wanted, try_time};
@@ -25,7 +25,8 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     macro_rules! row {
         ($name:ident, $called:literal) => {
-            let map = |out: &mut Array<f32>| Ok(bench.pool.map_into(&xs, out, |x| math::$name(x))?);
+            let step = parse_element_step(stringify!($name), ElementType::F32)?;
+            let map = |out: &mut Array<f32>| Ok(bench.pool.call().apply_step(&step, &xs, out)?);
             rows.push(race(bench, &rival, &xs, $called, map, f64::$name, &versions)?);
         };
     }
@@ -53,7 +54,7 @@ fn race(
     }
     let ask = |library: &str| rival.borrow_mut().time(&format!("{library} {name}"));
     let field = vec![
-        Contestant::new("pool.map_into", || try_time(|| map(&mut out))),
+        Contestant::new("apply_step", || try_time(|| map(&mut out))),
         Contestant::new("NumPy, out=", || ask("numpy")).wanted(Wanted::Ratio(1.7)),
         Contestant::new("numexpr, out=", || ask("numexpr")).wanted(Wanted::Ratio(4.0)),
     ];
