@@ -86,7 +86,7 @@ impl Layout {
     pub(crate) fn reversed(mut self, axis: usize) -> Result<Self> {
         let last = self.len_of(axis)?.saturating_sub(1).cast_signed();
         self.first = self.first.wrapping_add_signed(last * self.strides[axis]);
-        self.strides[axis] = -self.strides[axis];
+        self.strides[axis] = self.strides[axis].wrapping_neg(); // wraps only where no second element is
         Ok(self)
     }
 

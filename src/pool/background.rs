@@ -200,7 +200,8 @@ impl Background {
             IS_ONE.set(true);
             let mut next = Some(work);
             while let Some(work) = next {
-                work(&pool);
+                // Its own panic is caught within; that of a waker, or of a result that nobody wants, is nobody's.
+                let _ = catch_unwind(AssertUnwindSafe(|| work(&pool)));
                 next = pool.core.background.next();
             }
         });
