@@ -64,7 +64,7 @@ impl Call<'_> {
     ///
     /// let spike = pool.array_from_shape([1, 5], &[0.0_f32, 0.0, 9.0, 0.0, 0.0])?;
     /// let spread = pool.iterate(2, &BoxBlur::new(1), spike)?;
-    /// assert_eq!(spread[..], [3.0, 2.0, 3.0, 2.0, 3.0]); // mirrored at the edges
+    /// assert_eq!(spread[..], [2.0, 2.0, 3.0, 2.0, 2.0]); // mirrored at the edges
     /// # Ok::<(), shmpool::Error>(())
     /// ```
     ///
