@@ -131,10 +131,12 @@ fn at_work(folder: &Folder) -> common::Running {
         assert!(!running.has_ended(), "the command was done before it could be met");
         running.pause();
     }
+    // An output is there a moment before its task is done.
+    running.await_work(running.workers()[0]);
     running
 }
 
-/// Ends a process by the signal of a bad access. The first one only makes Rust's handler step aside, since the access is not made again.
+/// Ends a process by the signal of a bad access.
 fn crash(pid: u32) {
     while common::lives(pid) {
         kill(pid, Signal::SEGV);
@@ -154,6 +156,7 @@ fn a_picture_that_crashes_twice_is_given_up() {
             None => running.pause(),
         }
     };
+    running.await_work(second);
     crash(second);
     let ended = running.wait();
     assert_eq!(ended.code, 4, "{ended:?}");

@@ -133,6 +133,15 @@ impl Running {
         self.workers().into_iter().filter(|&pid| cpu_ticks(pid) > 1).collect()
     }
 
+    /// Waits until a worker has worked for 200 ms from now on: beyond its start, and beyond what it has just finished.
+    pub(crate) fn await_work(&mut self, pid: u32) {
+        let before = cpu_ticks(pid);
+        while lives(pid) && cpu_ticks(pid) < before + 20 {
+            assert!(!self.has_ended(), "the command was done before its worker could be met");
+            self.pause();
+        }
+    }
+
     pub(crate) fn workers(&self) -> Vec<u32> {
         // Workers are children of the thread that started them.
         let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return Vec::new() };
