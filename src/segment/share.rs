@@ -38,7 +38,7 @@ pub(crate) struct Share {
     /// For messages.
     name: String,
     map: MmapRaw,
-    file: OwnedFd,
+    file: Arc<OwnedFd>,
     /// It is in memory, and ours alone to shrink; workers are given a descriptor for reading.
     is_memory: bool,
     by_workers: Use,
@@ -64,10 +64,23 @@ impl Ticket {
     pub(crate) const LATER: u64 = u64::MAX;
 }
 
-/// Every living share of this process, by number.
-static SHARES: Mutex<BTreeMap<u64, Weak<Share>>> = Mutex::new(BTreeMap::new());
+/// What a worker is given of a share, which does not keep the share alive: when its owner drops it, it is gone, though
+/// the supervisor is just handing it over. (Otherwise the file would be claimed a moment longer than its array lives.)
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    ticket: Ticket,
+    file: Arc<OwnedFd>,
+}
 
-fn shares() -> MutexGuard<'static, BTreeMap<u64, Weak<Share>>> {
+struct Registered {
+    share: Weak<Share>,
+    offer: Offer,
+}
+
+/// Every living share of this process, by number.
+static SHARES: Mutex<BTreeMap<u64, Registered>> = Mutex::new(BTreeMap::new());
+
+fn shares() -> MutexGuard<'static, BTreeMap<u64, Registered>> {
     SHARES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -128,14 +141,27 @@ impl Share {
         // Relaxed: only that no number comes twice.
         let id = NEXT.fetch_add(1, Relaxed);
         let (owner, is_memory) = (std::process::id(), claim.is_none());
+        let ticket = Ticket {
+            id,
+            len_bytes: map.len() as u64,
+            writable: (by_workers == Use::Write).into(),
+            on_disk: (!is_memory).into(),
+        };
+        let file = Arc::new(file);
+        let offer = Offer { ticket, file: Arc::clone(&file) };
         let share = Arc::new(Share { id, name, map, file, is_memory, by_workers, _claim: claim, owner });
-        shares().insert(id, Arc::downgrade(&share));
+        shares().insert(id, Registered { share: Arc::downgrade(&share), offer });
         share
     }
 
     /// The living share of that number.
     pub(crate) fn find(id: u64) -> Option<Arc<Share>> {
-        shares().get(&id)?.upgrade()
+        shares().get(&id)?.share.upgrade()
+    }
+
+    /// What a worker is to be given of the living share of that number.
+    pub(crate) fn offer(id: u64) -> Option<Offer> {
+        Some(shares().get(&id)?.offer.clone())
     }
 
     /// Its number, above 0.
@@ -166,25 +192,23 @@ impl Share {
     pub(crate) fn flush(&self) -> Result<()> {
         self.map.flush().map_err(|error| Error::os(format!("write {} to disk", self.name), error))
     }
-
-    pub(crate) fn ticket(&self) -> Ticket {
-        Ticket {
-            id: self.id,
-            len_bytes: self.len_bytes() as u64,
-            writable: (self.by_workers == Use::Write).into(),
-            on_disk: (!self.is_memory).into(),
-        }
-    }
 }
 
-impl Share {
-    /// Calls `send` with what workers are given. Of a memory file that is opened for the occasion: a program may have more
-    /// inputs than descriptors for two each.
+impl Offer {
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Calls `send` with the descriptor that workers are given. Of a memory file that is opened for the occasion: a
+    /// program may have more inputs than descriptors for two each.
     pub(crate) fn hand_over<R>(
         &self,
         send: impl FnOnce(BorrowedFd<'_>) -> std::io::Result<R>,
     ) -> std::io::Result<R> {
-        if self.is_memory { send(shm::read_only(&self.file)?.as_fd()) } else { send(self.file.as_fd()) }
+        match self.ticket.on_disk {
+            0 => send(shm::read_only(&self.file)?.as_fd()),
+            _ => send(self.file.as_fd()),
+        }
     }
 }
 
@@ -240,15 +264,16 @@ mod tests {
     #[test]
     fn what_workers_get_can_be_read_and_not_written() {
         let share = Share::create("input".into(), PAGE).unwrap();
-        let fd = share.hand_over(|fd| fd.try_clone_to_owned()).unwrap();
-        let view = View::map(share.ticket(), &fd).unwrap();
+        let offer = Share::offer(share.id()).unwrap();
+        let fd = offer.hand_over(|fd| fd.try_clone_to_owned()).unwrap();
+        let view = View::map(offer.ticket(), &fd).unwrap();
         // SAFETY: both mappings have the byte, and this test alone has the share.
         let read = unsafe {
             share.as_ptr().write_volatile(7);
             view.as_ptr().read_volatile()
         };
         assert_eq!(read, 7);
-        View::map(Ticket { writable: 1, ..share.ticket() }, &fd).unwrap_err();
+        View::map(Ticket { writable: 1, ..offer.ticket() }, &fd).unwrap_err();
         shm::set_size(&fd, 0).unwrap_err();
         assert_eq!(
             rustix::fs::fstat(&fd).unwrap().st_mode & 0o777,
@@ -263,13 +288,30 @@ mod tests {
         let share = Share::create("input".into(), 16 * PAGE).unwrap();
         // SAFETY: within the mapping, which nobody else has yet.
         unsafe { share.as_ptr().write_bytes(1, 16 * PAGE) };
-        let fd = share.hand_over(|fd| fd.try_clone_to_owned()).unwrap();
-        let _view = View::map(share.ticket(), &fd).unwrap();
+        let offer = Share::offer(share.id()).unwrap();
+        let fd = offer.hand_over(|fd| fd.try_clone_to_owned()).unwrap();
+        let _view = View::map(offer.ticket(), &fd).unwrap();
         assert_eq!(shm::resident_bytes(&fd).unwrap(), 16 * PAGE as u64);
         let id = share.id();
         assert!(Share::find(id).is_some());
         drop(share);
-        assert!(Share::find(id).is_none());
-        assert_eq!(shm::resident_bytes(&fd).unwrap(), 0);
+        assert!(Share::find(id).is_none() && Share::offer(id).is_none());
+        assert_eq!(shm::resident_bytes(&fd).unwrap(), 0, "though its offer is still there");
+    }
+
+    #[test]
+    fn a_dropped_share_is_gone_though_it_is_being_handed_over() {
+        let file = File::from(shm::create("claimed").unwrap());
+        file.set_len(PAGE as u64).unwrap();
+        let map = |how| {
+            let claim = Claim::of(&file, 0..PAGE, how, "a.npy")?;
+            Share::of_file("a.npy".into(), file.try_clone().unwrap(), PAGE, how, claim)
+        };
+        let share = map(Use::Read).unwrap();
+        let offer = Share::offer(share.id()).unwrap();
+        map(Use::Write).unwrap_err();
+        drop(share);
+        let _again = map(Use::Write).unwrap();
+        offer.hand_over(|_| Ok(())).unwrap();
     }
 }

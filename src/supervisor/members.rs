@@ -480,10 +480,10 @@ fn hand_over(shared: &Shared, socket: &OwnedFd) -> bool {
         let ticket = Ticket { id, len_bytes, ..Zeroable::zeroed() };
         socket::send(socket, bytemuck::bytes_of(&ticket), &[]).is_ok()
     };
-    match Share::find(id).filter(|_| known) {
-        Some(share) => {
-            let ticket = share.ticket();
-            let sent = share.hand_over(|fd| socket::send(socket, bytemuck::bytes_of(&ticket), &[fd]));
+    match Share::offer(id).filter(|_| known) {
+        Some(offer) => {
+            let ticket = offer.ticket();
+            let sent = offer.hand_over(|fd| socket::send(socket, bytemuck::bytes_of(&ticket), &[fd]));
             sent.is_ok() || bare(Ticket::LATER)
         }
         None => bare(0),
