@@ -16,7 +16,8 @@ pub(crate) trait Backend {
     /// What a sleeper has of its own, in memory that all processes write.
     type Bed;
 
-    /// Prepares a bed of zero bytes; to be called once, before anybody else has the memory.
+    /// Prepares a bed, whatever its bytes are, while nobody else is at it: before others have the memory, or after the death
+    /// of its sleeper.
     fn make(bed: &Self::Bed) -> Result<()>;
 
     /// Sleeps while `word` holds `value`, until a wake that names one of `bits`, or `wait` has passed (`None`: for ever).

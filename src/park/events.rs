@@ -45,8 +45,8 @@ impl Backend for Events {
     fn make(bed: &EventBed) -> Result<()> {
         let needed = Event::size_of(None);
         assert!(needed <= size_of::<EventBed>(), "an event of {needed} bytes");
-        // SAFETY: the room is as large as an event, on an edge that suits it, and nobody else has it yet. Reset by whoever
-        // has waited: each bed has one sleeper.
+        // SAFETY: the room is as large as an event, on an edge that suits it, and nobody else is at it. Reset by whoever has
+        // waited: each bed has one sleeper.
         let made = unsafe { Event::new(bed.room(), true) };
         made.map(drop).map_err(|error| Error::os("make an event", std::io::Error::other(error.to_string())))
     }

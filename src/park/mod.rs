@@ -49,6 +49,8 @@ pub(crate) type Bed = ();
 
 use crate::control::parent::WakeWord;
 use crate::control::worker::{JobProgress, WorkerSlot};
+#[cfg(not(loom))]
+use crate::error::Result;
 use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst, fence};
 
 /// Every bit: a sleeper on it hears every wake, a wake with it reaches every sleeper.
@@ -69,6 +71,13 @@ pub(crate) fn wake_workers<'a>(
 ) {
     let named = slots.filter(|(slot, _)| bits.get() & bit(*slot).get() != 0);
     Active::wake(&wake.epoch, bits, named.map(|(_, slot)| &slot.bed));
+}
+
+/// Supervisor: a fresh bed where a worker that is reaped has slept. Under the lock that every wake of workers is under:
+/// nobody else is at the bed.
+#[cfg(not(loom))]
+pub(crate) fn renew_bed(slot: &WorkerSlot) -> Result<()> {
+    Active::make(&slot.bed)
 }
 
 /// Caller: sleeps until the count is no longer `seen`, or `wait` has passed.

@@ -392,9 +392,7 @@ impl Members {
         let mut engine = shared.lock();
         engine.n_deaths += 1;
         engine.status[slot] = Default::default();
-        // Relaxed: nobody sleeps under this name any more, and its successor's first claim must not look like a lie
-        // (P1); that one learns of everything through its handshake.
-        engine.workers.get().slots[slot].parked.store(0, Relaxed);
+        engine.clear_slot(slot);
         // A table that is known to be corrupt is not believed; what it held is offered again with the fresh one.
         let blamed = !engine.is_corrupt() && {
             let (mirror, control) = engine.split(shared.parent.get());

@@ -237,6 +237,17 @@ impl Engine {
         self.corrupt.is_some()
     }
 
+    /// Makes the slot of a worker that is reaped what its successor is to find.
+    pub(super) fn clear_slot(&mut self, slot: usize) {
+        let slot = &self.workers.get().slots[slot];
+        // Relaxed: nobody sleeps under this name any more, and its successor's first claim must not look like a lie
+        // (P1); that one learns of everything through its handshake.
+        slot.parked.store(0, Relaxed);
+        if let Err(error) = park::renew_bed(slot) {
+            self.bug.get_or_insert(error.to_string());
+        }
+    }
+
     /// A fresh segment stands.
     pub(super) fn end_corruption(&mut self) {
         self.corrupt = None;
