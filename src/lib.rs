@@ -57,7 +57,7 @@
 //! * `ndarray`: `ndarray`'s views of arrays, and copies of its arrays.
 //! * `raw-sync`: workers and callers sleep on events of the crate `raw_sync` instead of futexes: to compare with
 //!   (`cargo bench --bench job`), never to rely on. Its events are pthread objects in shared memory and not robust: a
-//!   worker that is killed while it sleeps, or at a moment when it holds the event's mutex, can hang the pool for ever.
+//!   worker that is killed at a moment when it holds the event's mutex, or wakes from it, can hang the pool for ever.
 
 mod error;
 mod sync;
