@@ -251,6 +251,63 @@ pub enum ErrorKind {
         /// Size of the array.
         len_bytes: u64,
     },
+    /// A submitted task panicked; its worker lives on.
+    #[error("task `{name}` panicked at {location}: {message}")]
+    TaskPanicked {
+        /// The function.
+        name: &'static str,
+        /// What the panic said.
+        message: String,
+        /// File, line and column.
+        location: String,
+    },
+    /// A submitted task killed its worker as often as it may.
+    #[error("task `{name}` killed its worker: {deaths}")]
+    TaskDied {
+        /// The function.
+        name: &'static str,
+        /// How each worker that ran it died.
+        deaths: Deaths,
+    },
+    /// The argument of a submitted task, or its result, could not be turned into bytes or back, or found no room.
+    #[error("task `{name}`: {why}")]
+    TaskRefused {
+        /// The function.
+        name: &'static str,
+        /// What was wrong with which.
+        why: String,
+    },
+    /// A submitted task may have been running when the workers' control memory had to be replaced, and must not run twice.
+    #[error("task `{name}` may have been interrupted, and is not to run twice")]
+    TaskInterrupted {
+        /// The function.
+        name: &'static str,
+    },
+    /// A submitted task ran longer than it was given; its worker was killed and replaced.
+    #[error("task `{name}` took longer than {limit:?}")]
+    TaskTimedOut {
+        /// The function.
+        name: &'static str,
+        /// The time that it had from its beginning.
+        limit: Duration,
+    },
+    /// A result did not come in time. The task goes on.
+    #[error("task `{name}` has not ended after {waited:?}")]
+    NotDone {
+        /// The function.
+        name: &'static str,
+        /// How long somebody has waited.
+        waited: Duration,
+    },
+    /// The pool was shut down, and takes no more tasks.
+    #[error("cannot submit a task after shutdown")]
+    ShutDown,
+    /// As many tasks are pending as the pool was built for.
+    #[error("{max} tasks are pending, which is as many as may")]
+    QueueFull {
+        /// [`Builder::pending_max`](crate::Builder::pending_max).
+        max: usize,
+    },
     /// The call was cancelled.
     #[error("cancelled with {n_done} of {n_tasks} tasks done")]
     Cancelled {

@@ -93,12 +93,13 @@ pub use shmpool_kernels as kernels;
 pub use {
     arena::{Arena, ArenaBuilder, ArenaStats, HugePages},
     array::{
-        Array, ArrayIndex, Contiguous, ContiguousMut, FileArray, Handle, Indices, Input, NamedArray,
-        NamedInfo, NpyElement, ReadLease, Shape, Source, Target, View, ViewMut, WriteLease,
+        Array, ArrayIndex, Contiguous, ContiguousMut, FileArray, Handle, Indices, Input, Lent, LentMut, Loan,
+        NamedArray, NamedInfo, NpyElement, ReadLease, Shape, Source, Target, View, ViewMut, WriteLease,
     },
     pool::{
-        ApplyKernel, Builder, ByElement, ByTile, Call, CancelToken, Chained, IterateKernel, Job, Pool,
-        Progress, Stats, TryMapError, Unzip, ZipInputs, ZipWith,
+        ApplyKernel, AsCompleted, Builder, ByElement, ByTile, Call, CancelToken, Chained, Future,
+        IterateKernel, Job, OnWorkerDeath, Pool, Progress, ReturnWhen, Stats, TryMapError, Unzip, ZipInputs,
+        ZipWith, as_completed, wait,
     },
     worker::init,
 };

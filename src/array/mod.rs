@@ -6,6 +6,7 @@ mod file;
 mod input;
 mod layout;
 mod lease;
+mod lend;
 mod named;
 #[cfg(feature = "ndarray")]
 mod ndarray;
@@ -20,6 +21,8 @@ pub use file::FileArray;
 pub use input::Input;
 pub(crate) use layout::{Layout, joined};
 pub use lease::{Handle, ReadLease, WriteLease};
+pub(crate) use lend::LentAt;
+pub use lend::{Lent, LentMut, Loan};
 pub use named::{NamedArray, NamedInfo};
 pub use npy::NpyElement;
 pub use shape::{Indices, Shape};

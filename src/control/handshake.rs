@@ -5,7 +5,8 @@
 //! round trip, under a deadline.
 //!
 //! A live worker asks for the shares that its jobs name, one at a time: [`share_request`], answered by a
-//! [`Ticket`](crate::segment::Ticket) with a descriptor, or without one if there is no such share.
+//! [`Ticket`](crate::segment::Ticket) with a descriptor, or without one if there is no such share. And it asks for room for
+//! the result of a submitted task: [`room_request`], answered by [`Room`].
 
 use bytemuck::{Pod, Zeroable};
 
@@ -83,6 +84,43 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 512;
 
 /// First byte of a live worker's request for a share.
 const SHARE: u8 = 3;
+/// First byte of a live worker's request for room.
+const ROOM: u8 = 4;
+
+/// A worker's request for room in the data segment, for the result of the task in `entry`.
+pub(crate) fn room_request(entry: u32, bytes: u64) -> [u8; 13] {
+    let mut request = [ROOM; 13];
+    request[1..5].copy_from_slice(&entry.to_ne_bytes());
+    request[5..].copy_from_slice(&bytes.to_ne_bytes());
+    request
+}
+
+/// The entry and the size that a message asks room for, if that is what it is.
+pub(crate) fn requested_room(message: &[u8]) -> Option<(u32, u64)> {
+    let (&ROOM, rest) = message.split_first()? else { return None };
+    let (entry, bytes) = rest.split_first_chunk()?;
+    Some((u32::from_ne_bytes(*entry), u64::from_ne_bytes(bytes.try_into().ok()?)))
+}
+
+/// The parent's answer to a request for room: where it is, or why there is none.
+pub(crate) type Room = std::result::Result<u64, String>;
+
+/// As a message.
+pub(crate) fn room_answer(room: &Room) -> Vec<u8> {
+    match room {
+        Ok(offset) => [&[1], &offset.to_ne_bytes()[..]].concat(),
+        Err(why) => [&[0], why.as_bytes().get(..ANSWER_BYTES_MAX - 1).unwrap_or(why.as_bytes())].concat(),
+    }
+}
+
+/// Out of a message, if it is one.
+pub(crate) fn answered_room(message: &[u8]) -> Option<Room> {
+    match message.split_first()? {
+        (1, offset) => Some(Ok(u64::from_ne_bytes(offset.try_into().ok()?))),
+        (0, why) => Some(Err(String::from_utf8_lossy(why).into_owned())),
+        _ => None,
+    }
+}
 
 /// A worker's request for the share of that number.
 pub(crate) fn share_request(id: u64) -> [u8; 9] {

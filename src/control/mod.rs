@@ -20,6 +20,8 @@ pub(crate) const N_CELLS: u64 = if cfg!(loom) { 4 } else { 4096 };
 pub(crate) const N_OPERANDS: usize = 5;
 /// Bytes of parameters that a job can carry.
 pub(crate) const PARAMS_BYTES_MAX: usize = 4096;
+/// Bytes of a submitted task's payload that its slot holds; longer ones lie in the data segment.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 480;
 /// Bytes of a panic message or of a kernel's error that an entry can carry.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1008;
 

@@ -2,7 +2,7 @@
 
 use std::mem::{offset_of, size_of};
 
-use super::{N_CELLS, N_ENTRIES, N_JOBS, N_OPERANDS, N_WORKERS_MAX, PARAMS_BYTES_MAX};
+use super::{N_CELLS, N_ENTRIES, N_JOBS, N_OPERANDS, N_WORKERS_MAX, PARAMS_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// The whole segment.
@@ -10,9 +10,11 @@ use crate::sync::{AtomicU32, AtomicU64};
 pub(crate) struct ParentControl {
     pub(crate) header: Header,
     pub(crate) wake: WakeWord,
+    pub(crate) listener: Listener,
     pub(crate) jobs: [JobSlot; N_JOBS],
     pub(crate) entries: [EntryDescriptor; N_ENTRIES],
     pub(crate) rings: [RingCells; N_WORKERS_MAX],
+    pub(crate) singles: [SingleSlot; N_ENTRIES],
 }
 
 /// Compared before anything else is read.
@@ -42,6 +44,23 @@ pub(crate) struct Header {
 pub(crate) struct WakeWord {
     pub(crate) epoch: AtomicU32,
 }
+
+/// Whom workers tell that a submitted task has ended.
+///
+/// | offset | field     | written by | meaning                                                                        |
+/// |-------:|-----------|------------|--------------------------------------------------------------------------------|
+/// |      0 | `who`     | parent     | which word of `WorkerControl::listeners` workers count on: [`COLLECTOR`], [`CALLER`] |
+/// |      4 | `wake_at` | parent     | for each: the count at which its sleeper is woken, once                        |
+#[repr(C, align(128))]
+pub(crate) struct Listener {
+    pub(crate) who: AtomicU32,
+    pub(crate) wake_at: [AtomicU32; 2],
+}
+
+/// Listener: the thread that collects results when nobody waits for one.
+pub(crate) const COLLECTOR: usize = 0;
+/// Listener: a caller that waits for a result, and collects all that there are.
+pub(crate) const CALLER: usize = 1;
 
 /// One call: what code runs over which arrays. Written before its first entry turns pending, constant until
 /// its last is accounted for, but for `cancel` and `wake_at`.
@@ -91,7 +110,7 @@ pub(crate) struct OperandSlot {
 /// | offset | field    | meaning                                 |
 /// |-------:|----------|-----------------------------------------|
 /// |      0 | `job_id` | the job's number                        |
-/// |      8 | `job`    | its slot                                |
+/// |      8 | `job`    | its slot; [`SINGLE`]: none, see [`SingleSlot`] |
 /// |     12 | `start`  | first task                              |
 /// |     16 | `len`    | tasks                                   |
 #[repr(C, align(32))]
@@ -101,6 +120,34 @@ pub(crate) struct EntryDescriptor {
     pub(crate) start: AtomicU32,
     pub(crate) len: AtomicU32,
 }
+
+/// In an entry, instead of a job's slot: it is a submitted task.
+pub(crate) const SINGLE: u32 = u32::MAX;
+
+/// A submitted task. Written while its entry is free, constant until it is accounted for.
+///
+/// | offset | field     | meaning                                                                                |
+/// |-------:|-----------|----------------------------------------------------------------------------------------|
+/// |      0 | `code`    | place of the trampoline                                                                |
+/// |      8 | `bytes`   | size of the payload: `n_lent` records of [`Lent`](crate::task::single::LentRecord), then the argument |
+/// |     16 | `offset`  | where the payload lies in the data segment; [`INLINE`]: here                           |
+/// |     24 | `n_lent`  | arrays that the task works on                                                          |
+/// |     28 | `flags`   | [`TIMED`]                                                                              |
+/// |     32 | `payload` | the payload, if it is short                                                            |
+#[repr(C, align(64))]
+pub(crate) struct SingleSlot {
+    pub(crate) code: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) offset: AtomicU64,
+    pub(crate) n_lent: AtomicU32,
+    pub(crate) flags: AtomicU32,
+    pub(crate) payload: [AtomicU64; PAYLOAD_BYTES_MAX / 8],
+}
+
+/// The payload of a submitted task lies in its slot.
+pub(crate) const INLINE: u64 = u64::MAX;
+/// Flag of a submitted task: it has a time limit, its worker says when it begins.
+pub(crate) const TIMED: u32 = 1;
 
 /// What the parent writes of one ring; its head is in the workers' segment.
 ///
@@ -127,6 +174,7 @@ pub(crate) const LAYOUT: u64 = {
         size_of::<Header>() as u64,
         size_of::<JobSlot>() as u64,
         size_of::<EntryDescriptor>() as u64,
+        size_of::<SingleSlot>() as u64,
         size_of::<ParentControl>() as u64,
         size_of::<super::worker::WorkerControl>() as u64,
         offset_of!(ParentControl, rings) as u64,
@@ -150,6 +198,9 @@ const _: () = {
     assert!(offset_of!(Header, stop) == 20);
     assert!(size_of::<WakeWord>() == 128);
     assert!(size_of::<EntryDescriptor>() == 32);
+    assert!(size_of::<SingleSlot>() == 512);
+    assert!(offset_of!(SingleSlot, payload) == 32);
+    assert!(size_of::<Listener>() == 128);
     assert!(offset_of!(RingCells, cells) == 128);
     assert!(offset_of!(JobSlot, params) % 8 == 0);
     assert!(N_CELLS.is_power_of_two());

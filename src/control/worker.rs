@@ -13,6 +13,8 @@ pub(crate) struct WorkerControl {
     pub(crate) heads: [RingHead; N_WORKERS_MAX],
     pub(crate) slots: [WorkerSlot; N_WORKERS_MAX],
     pub(crate) jobs: [JobProgress; N_JOBS],
+    /// Of submitted tasks, by listener.
+    pub(crate) listeners: [JobProgress; 2],
     pub(crate) messages: [Message; N_ENTRIES],
 }
 
@@ -22,10 +24,12 @@ pub(crate) struct WorkerControl {
 /// |-------:|----------|-----------------------------------------------|-------------------------------------------------|
 /// |      0 | `state`  | whoever may move it (`task/README.md`)        | `control::entry::State`                            |
 /// |      8 | `cursor` | its owner; the parent before it is pending    | `control::entry::Cursor`: next task, started or not |
+/// |     16 | `began_ns` | its owner; the parent before it is pending  | of a submitted task with a time limit: when it began (`sys::clock`); 0: not yet |
 #[repr(C, align(64))]
 pub(crate) struct EntryWords {
     pub(crate) state: AtomicU64,
     pub(crate) cursor: AtomicU64,
+    pub(crate) began_ns: AtomicU64,
 }
 
 /// What the workers write of one ring; its cells and its tail are in the parent's segment.
@@ -63,15 +67,15 @@ pub(crate) struct JobProgress {
     pub(crate) bed: Bed,
 }
 
-/// Why a task failed. It belongs to the entry, so that neither the worker's next task nor its successor
+/// Why a task failed, or what a submitted one returned. It belongs to the entry, so that neither the worker's next task nor its successor
 /// overwrites it.
 ///
 /// | offset | field   | written by | meaning                                            |
 /// |-------:|---------|------------|----------------------------------------------------|
-/// |      0 | `kind`  | the owner  | [`PANIC`], [`ERROR`] or [`FAULT`]                  |
+/// |      0 | `kind`  | the owner  | [`PANIC`], [`ERROR`], [`FAULT`], [`RESULT`] or [`IN_ROOM`] |
 /// |      4 | `place` | the owner  | bytes of the panic's location, at the text's start; of a fault: the operand |
 /// |      8 | `bytes` | the owner  | bytes of `text` that mean something; of a fault: the byte of the operand    |
-/// |     16 | `text`  | the owner  | location and message, or the kernel's own error; of a fault: the state of the lease |
+/// |     16 | `text`  | the owner  | location and message, the kernel's own error, or the result; of a fault: the state of the lease |
 #[repr(C)]
 pub(crate) struct Message {
     pub(crate) kind: AtomicU32,
@@ -86,6 +90,10 @@ pub(crate) const PANIC: u32 = 1;
 pub(crate) const ERROR: u32 = 2;
 /// The kernel touched what it must not, and its worker is about to die of it.
 pub(crate) const FAULT: u32 = 3;
+/// A submitted task returned what stands in the text.
+pub(crate) const RESULT: u32 = 4;
+/// A submitted task returned what stands in the room in the data segment that its worker has asked for.
+pub(crate) const IN_ROOM: u32 = 5;
 
 #[cfg(not(loom))]
 const _: () = {

@@ -276,7 +276,7 @@ impl Call<'_> {
             let (grain, retries, deadline) = (self.grain, self.retries, self.terms.deadline);
             move |pool: &Pool| {
                 let terms = Terms { report: None, token: Some(&token), deadline };
-                let call = Call { pool, grain, retries, terms };
+                let call = Call { terms, grain, retries, ..Call::new(pool) };
                 slot.end(catch_unwind(AssertUnwindSafe(|| f(call))));
             }
         };

@@ -6,12 +6,12 @@ use std::time::Duration;
 use shmpool_kernels::Level;
 
 use super::background::Background;
-use super::{Backend, Core, Pool};
+use super::{Backend, Core, OnWorkerDeath, Pool};
 use crate::arena::Arena;
 use crate::control::N_WORKERS_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::{Shared, supervise};
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicBool, AtomicU64};
 use crate::sys::process;
 use crate::worker;
 
@@ -31,6 +31,9 @@ pub struct Builder {
     arena: Option<Arena>,
     level: Option<Level>,
     start_wait: Option<Duration>,
+    on_worker_death: OnWorkerDeath,
+    task_timeout: Option<Duration>,
+    pending_max: Option<usize>,
 }
 
 impl Builder {
@@ -89,6 +92,26 @@ impl Builder {
         self
     }
 
+    /// What is to be done when a submitted task's worker dies of it, unless its call says otherwise:
+    /// [`OnWorkerDeath::FailTask`] unless said.
+    pub fn on_worker_death(mut self, what: OnWorkerDeath) -> Self {
+        self.on_worker_death = what;
+        self
+    }
+
+    /// How long each submitted task may run, unless its call says otherwise; see [`Call::task_timeout`](crate::Call::task_timeout).
+    pub fn task_timeout(mut self, limit: Duration) -> Self {
+        self.task_timeout = Some(limit);
+        self
+    }
+
+    /// Submitted tasks that may be pending or running at once; [`submit`](Pool::submit) waits beyond, and
+    /// [`try_submit`](Pool::try_submit) fails. From 1; unless said, as many as there is memory for.
+    pub fn pending_max(mut self, n: usize) -> Self {
+        self.pending_max = Some(n);
+        self
+    }
+
     /// Starts the workers, and returns once all are live.
     ///
     /// # Errors
@@ -100,6 +123,10 @@ impl Builder {
         if n_workers > N_WORKERS_MAX {
             let why = "is more than a pool can have: at most 256";
             return Err(ErrorKind::Option { option: "workers", value: n_workers.to_string(), why }.into());
+        }
+        if self.pending_max == Some(0) {
+            let why = "tasks pending at once: at least 1";
+            return Err(ErrorKind::Option { option: "pending_max", value: "0".to_owned(), why }.into());
         }
         let level = self.level.unwrap_or_else(Level::detect);
         if level > Level::detect() {
@@ -127,7 +154,20 @@ impl Builder {
         };
         let (n_jobs, bytes_copied) = (AtomicU64::new(0), AtomicU64::new(0));
         let (owner, background) = (std::process::id(), Background::default());
-        let core = Core { backend, arena, n_workers, level, owner, n_jobs, bytes_copied, background };
+        let core = Core {
+            backend,
+            arena,
+            n_workers,
+            level,
+            owner,
+            n_jobs,
+            bytes_copied,
+            background,
+            on_worker_death: self.on_worker_death,
+            task_timeout: self.task_timeout,
+            pending_max: self.pending_max,
+            is_shut_down: AtomicBool::new(false),
+        };
         Ok(Pool { core: Arc::new(core), is_owner: true })
     }
 }
@@ -143,7 +183,12 @@ fn start(arena: &Arena, n_workers: usize, start_wait: Duration) -> Result<Backen
     });
     let supervisor = supervisor.map_err(|error| Error::os("starting the supervisor thread", error))?;
     match wait_until_live(&shared) {
-        Ok(()) => Ok(Backend::Processes { shared, supervisor: Mutex::new(Some(supervisor)), spin }),
+        Ok(()) => Ok(Backend::Processes {
+            shared,
+            supervisor: Mutex::new(Some(supervisor)),
+            collector: Mutex::default(),
+            spin,
+        }),
         Err(error) => {
             shared.stop();
             let _ = supervisor.join();

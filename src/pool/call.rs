@@ -7,7 +7,7 @@ use bytemuck::{CheckedBitPattern, NoUninit, Pod, Zeroable};
 use shmpool_kernels::{Element, ElementStep, IndexKernel, Reduction, ZipKernel};
 
 use super::cancel::{CancelToken, Terms};
-use super::{ApplyKernel, Pool, Progress};
+use super::{ApplyKernel, OnWorkerDeath, Pool, Progress};
 use crate::arena::Overrun;
 use crate::array::{Array, Contiguous, ContiguousMut, Home, Layout, Shape, Source, Target, joined};
 use crate::control::parent::{POPULATE, STREAM};
@@ -51,6 +51,8 @@ pub struct Call<'a> {
     pub(super) grain: Option<u64>,
     pub(super) retries: Option<u32>,
     pub(super) terms: Terms<'a>,
+    pub(super) on_worker_death: Option<OnWorkerDeath>,
+    pub(super) task_timeout: Option<Duration>,
 }
 
 /// A failed [`Call::try_map`].
@@ -71,7 +73,8 @@ pub enum TryMapError<E> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(pool: &'a Pool) -> Self {
-        Call { pool, grain: None, retries: None, terms: Terms::default() }
+        let terms = Terms::default();
+        Call { pool, grain: None, retries: None, terms, on_worker_death: None, task_timeout: None }
     }
 
     /// Elements of one task: what a death costs at most, what [`map_chunks`](Call::map_chunks) sees at once,
@@ -803,7 +806,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn policy(&self, policy: Policy) -> Policy {
+    pub(super) fn policy(&self, policy: Policy) -> Policy {
         match self.retries {
             None => policy,
             Some(0) => Policy { faults_max: 1, kills_max: 1, ..policy },

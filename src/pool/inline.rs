@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use super::Progress;
 use super::cancel::Terms;
 use crate::arena::Arena;
-use crate::control::PARAMS_BYTES_MAX;
+use crate::array::{Array, LentAt};
+use crate::control::{MESSAGE_BYTES_MAX, PARAMS_BYTES_MAX};
 use crate::segment::Share;
+use crate::task::call::{Answer, LENT_MAX, SingleCall};
 use crate::task::job::JobSpec;
 use crate::task::kernel::{Invocation, Outcome, Params};
 use crate::task::mirror::{Ended, FAILURES_MAX, Failure};
+use crate::task::single::{self, Bytes, Failed, LentRecord, Payload, Single};
 use crate::worker::caught;
 
 /// Runs every task, or up to the first error where that is what counts, or until the call is to end.
@@ -66,4 +69,53 @@ pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, terms: &Terms<'_>) -> Ended
         }
     }
     Ended { n_tasks: spec.n_tasks, done, failures, n_failed, stopped }
+}
+
+/// Runs a submitted task at once, by way of the same bytes.
+pub(super) fn run_single(arena: &Arena, task: &Single) {
+    let outcome = task.with_payload(|payload| match payload {
+        Payload::Inline(bytes) => outcome(arena, task, bytes.as_slice()),
+        Payload::Arena(block, len) => outcome(arena, task, &block[..*len]),
+    });
+    let callbacks = outcome.map(|outcome| task.end(outcome));
+    debug_assert!(callbacks.is_some_and(|callbacks| callbacks.is_empty()), "nobody has its future yet");
+}
+
+fn outcome(arena: &Arena, task: &Single, payload: &[u8]) -> single::Outcome {
+    let n_lent = (task.n_lent as usize).min(LENT_MAX);
+    let (records, argument) = payload.split_at(n_lent * size_of::<LentRecord>());
+    let records: Vec<LentRecord> =
+        records.chunks_exact(size_of::<LentRecord>()).map(bytemuck::pod_read_unaligned).collect();
+    let lent: Vec<LentAt> = records
+        .iter()
+        .map(|record| {
+            let share = Share::find(record.share);
+            let base = share.map_or(arena.first(), |share| share.as_ptr());
+            LentAt {
+                // SAFETY: the arena is mapped whole, and the share lives as long as the task's lease on it.
+                first: unsafe { base.add(record.offset as usize) },
+                bytes: record.bytes as usize,
+                n_dims: record.n_dims as usize,
+                shape: record.shape.map(|extent| extent as usize),
+            }
+        })
+        .collect();
+    let mut room: Option<Array<u8>> = None;
+    let mut find_room = |bytes: usize| {
+        let block = arena.for_output::<u8>(bytes.into()).map_err(|error| error.to_string())?;
+        Ok(room.insert(block).as_mut_slice().as_mut_ptr())
+    };
+    let mut text = [0; MESSAGE_BYTES_MAX];
+    let mut call = SingleCall { argument, lent: &lent, text: &mut text, room: &mut find_room };
+    // SAFETY: the place was made of a `RunSingle` in this process.
+    let code = unsafe { task.code.single() }.expect("a place made here leads back here");
+    // SAFETY: payload and code were made for each other, and the task holds leases on its arrays.
+    match caught(|| unsafe { code(&mut call) }) {
+        Ok(Ok(Answer::InText(len))) => single::Outcome::Returned(Bytes::new(&text[..len])),
+        Ok(Ok(Answer::InRoom(len))) => single::Outcome::InRoom(room.expect("it was asked for"), len),
+        Ok(Err(why)) => single::Outcome::Failed(Failed::Refused(why)),
+        Err(panic) => {
+            single::Outcome::Failed(Failed::Panicked { message: panic.message, location: panic.location })
+        }
+    }
 }

@@ -5,10 +5,13 @@ mod background;
 mod builder;
 mod call;
 mod cancel;
+mod collect;
 mod executor;
+mod future;
 mod inline;
 mod iterate;
 mod scan;
+mod submit;
 mod unzip;
 
 pub use apply::{ApplyKernel, ByElement, ByTile, Chained};
@@ -16,6 +19,7 @@ pub use background::Job;
 pub use builder::Builder;
 pub use call::{Call, TryMapError, ZipInputs, ZipWith};
 pub use cancel::CancelToken;
+pub use future::{AsCompleted, Future, ReturnWhen, as_completed, wait};
 pub use iterate::IterateKernel;
 pub use unzip::Unzip;
 
@@ -33,10 +37,11 @@ use crate::arena::{Arena, ArenaStats};
 use crate::array::{Array, Contiguous, ContiguousMut, Indices, Input, Shape, Source, Target};
 use crate::error::Result;
 use crate::supervisor::Shared;
-use crate::sync::{AtomicU64, Relaxed};
+use crate::sync::{AtomicBool, AtomicU64, Relaxed};
 use crate::task::job::JobSpec;
 use crate::task::mirror::Ended;
 pub use crate::task::mirror::Progress;
+pub use crate::task::single::OnWorkerDeath;
 
 /// What a pool has done and holds.
 #[derive(Debug, Clone)]
@@ -118,6 +123,11 @@ struct Core {
     n_jobs: AtomicU64,
     bytes_copied: AtomicU64,
     background: Background,
+    /// Of submitted tasks, unless their call says otherwise.
+    on_worker_death: OnWorkerDeath,
+    task_timeout: Option<Duration>,
+    pending_max: Option<usize>,
+    is_shut_down: AtomicBool,
 }
 
 enum Backend {
@@ -125,6 +135,8 @@ enum Backend {
         shared: Arc<Shared>,
         /// Until the pool is dropped.
         supervisor: Mutex<Option<JoinHandle<()>>>,
+        /// From the first submitted task on, until the pool is dropped.
+        collector: Mutex<Option<JoinHandle<()>>>,
         spin: Duration,
     },
     /// `workers(0)`: everything runs in the calling process.
@@ -533,7 +545,7 @@ impl Pool {
     }
 }
 
-/// Waits for background jobs, then ends the workers.
+/// Waits for background jobs and submitted tasks, then ends the workers.
 impl Drop for Pool {
     fn drop(&mut self) {
         if !self.is_owner {
@@ -546,13 +558,15 @@ impl Drop for Pool {
             return;
         }
         self.core.background.join();
-        if let Backend::Processes { shared, supervisor, .. } = &self.core.backend {
+        if let Backend::Processes { shared, supervisor, collector, .. } = &self.core.backend {
+            collect::wait_until_idle(shared);
             shared.stop();
             let supervisor = supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(supervisor) = supervisor {
                 // It has ended every worker, or has said why not; its own panics it has caught.
                 let _ = supervisor.join();
             }
+            collect::join(shared, collector.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
     }
 }

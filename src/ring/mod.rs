@@ -60,6 +60,13 @@ impl Ring<'_> {
         self.workers.head.load(Relaxed) < seen
     }
 
+    /// Parent, under its lock: true if the next push will find a place. `seen` as for [`try_push`](Ring::try_push).
+    pub(crate) fn has_room(self, seen: u64) -> bool {
+        // Relaxed: the push looks again, and a head that is further by then leaves more room.
+        let head = self.workers.head.load(Relaxed).max(seen);
+        self.parent.tail.0.load(Relaxed).saturating_sub(head) < N_CELLS
+    }
+
     /// Worker, before it sleeps: true if a hint waits, stale or not.
     pub(crate) fn has_hints(self) -> bool {
         // Relaxed: the fence in `park` orders both loads, and a look that finds nothing costs no more than itself.

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
 
-use super::shared::{Shared, Stage, create_workers_segment};
+use super::shared::{Engine, Shared, Stage, create_workers_segment};
 use super::{REAP_WAIT, Ready};
-use crate::control::handshake::{ANSWER_BYTES_MAX, READY, VARIABLE, Welcome, requested_share};
+use crate::control::handshake::{
+    ANSWER_BYTES_MAX, READY, Room, VARIABLE, Welcome, requested_room, requested_share, room_answer,
+};
 use crate::error::{Death, ExitReason};
 use crate::segment::{Share, Ticket};
 use crate::sync::Relaxed;
@@ -304,7 +306,7 @@ impl Members {
     fn answer(&mut self, slot: usize) {
         let member = &mut self.members[slot];
         if let State::Live { socket, .. } = &member.state
-            && hand_over(&self.shared, socket)
+            && serve(&self.shared, slot, socket)
         {
             return;
         }
@@ -397,16 +399,21 @@ impl Members {
         let blamed = !engine.is_corrupt() && {
             let (mirror, control) = engine.split(shared.parent.get());
             match mirror.recover(control, slot as u16, death) {
-                Ok(blamed) => blamed.is_some(),
+                Ok(blamed) => blamed,
                 Err(corrupt) => {
                     shared.report_corrupt(&mut engine, corrupt);
                     false
                 }
             }
         };
+        let breaks = engine.mirror.take_break();
         // It may have been woken for a hint that it never took: another one has to look.
         shared.announce(&engine, true);
         shared.wake_callers(&engine);
+        drop(engine);
+        if let Some(name) = breaks {
+            self.give_up(format!("task `{name}` killed its worker: pid {} {}", death.pid, death.reason));
+        }
         blamed
     }
 
@@ -461,19 +468,46 @@ fn freeze(child: &Child) -> bool {
     })
 }
 
-/// Answers a live worker's request for a share; false if it is no such thing, or cannot be answered: then the worker is
-/// none any more.
-fn hand_over(shared: &Shared, socket: &OwnedFd) -> bool {
+/// Answers a live worker's request; false if it is none that we know, or cannot be answered: then the worker is none any
+/// more.
+fn serve(shared: &Shared, slot: usize, socket: &OwnedFd) -> bool {
     let mut message = [0; ANSWER_BYTES_MAX];
     let received = match socket::receive(socket, &mut message) {
         Ok(received) => received,
         Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
     };
-    let Some(id) = requested_share(&message[..received.n_bytes]) else { return false };
+    let message = &message[..received.n_bytes];
+    if let Some((entry, bytes)) = requested_room(message) {
+        let room = make_room(shared, slot as u16, entry, bytes);
+        return socket::send(socket, &room_answer(&room), &[]).is_ok();
+    }
+    requested_share(message).is_some_and(|id| hand_over(shared, socket, id))
+}
+
+/// Room for the result of the task that the worker in `slot` is at.
+fn make_room(shared: &Shared, slot: u16, entry: u32, bytes: u64) -> Room {
+    let may = |engine: &mut Engine| {
+        let (mirror, control) = engine.split(shared.parent.get());
+        mirror.may_have_room(control, slot, entry)
+    };
+    if !may(&mut shared.lock()) {
+        return Err("it runs no submitted task".to_owned());
+    }
+    let size = usize::try_from(bytes).map_err(|error| error.to_string())?;
+    let room = shared.arena.for_output::<u8>(size.into()).map_err(|error| error.to_string())?;
+    let offset = room.block().offset();
+    // The worker waits for this answer: nobody else has ended its task meanwhile.
+    shared.lock().mirror.give_room(entry, room);
+    Ok(offset)
+}
+
+/// Hands a share over.
+fn hand_over(shared: &Shared, socket: &OwnedFd, id: u64) -> bool {
     // What no job slot of this pool names, or has named last, is no business of its workers.
     let operands = shared.parent.get().jobs.iter().flat_map(|job| &job.operands);
     // Relaxed: the worker has found the number in a slot that was written before it could.
-    let known = operands.into_iter().any(|operand| operand.share.load(Relaxed) == id);
+    let known = operands.into_iter().any(|operand| operand.share.load(Relaxed) == id)
+        || shared.lock().mirror.lends(id);
     let bare = |len_bytes: u64| {
         let ticket = Ticket { id, len_bytes, ..Zeroable::zeroed() };
         socket::send(socket, bytemuck::bytes_of(&ticket), &[]).is_ok()
@@ -489,7 +523,7 @@ fn hand_over(shared: &Shared, socket: &OwnedFd) -> bool {
 }
 
 /// Tells the program's subscriber, which may panic, where nothing may unwind.
-pub(super) fn tell(event: impl FnOnce()) {
+pub(crate) fn tell(event: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(event));
 }
 

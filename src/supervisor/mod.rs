@@ -7,6 +7,7 @@
 mod members;
 mod shared;
 
+pub(crate) use members::tell;
 pub(crate) use shared::{Engine, Shared, Stage};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,8 +55,10 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
         clock::beat();
         if now >= next_tick {
             let more = shared.arena.tick(now);
+            shared.remind_collector();
             next_tick = if more { now } else { now + TICK };
         }
+        let late = shared.doom_late();
         let next_kill = members.kill_doomed().then(|| now + DOOMED_TICK);
         match shared.stage() {
             Stage::Stopping => return,
@@ -76,6 +79,7 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
             Stage::Broken => next_tick, // nobody is spawned any more
         };
         let until = next_kill.map_or(until, |next| next.min(until));
+        let until = late.map_or(until, |late| (now + late).min(until));
         let ready = wait(shared, members, until.saturating_duration_since(Instant::now()));
         shared.drain_wakeups();
         members.handle(&ready);

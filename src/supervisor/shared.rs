@@ -1,5 +1,6 @@
 //! What the callers of a pool and its supervisor share.
 
+use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,12 +10,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::members::tell;
 use crate::arena::Arena;
 use crate::control::mapped::Owned;
-use crate::control::parent::{LAYOUT, MAGIC, ParentControl};
+use crate::control::parent::{COLLECTOR, LAYOUT, MAGIC, ParentControl};
 use crate::control::worker::WorkerControl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::park::{self, Backend};
 use crate::sync::{AcqRel, Relaxed, Release};
 use crate::task::mirror::{Control, Corrupt, Mirror, Progress, Stop};
+use crate::task::single::Callback;
 
 /// Where a pool stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,12 @@ pub(crate) struct Engine {
     /// Why a worker did not start, when the pool was built.
     pub(crate) start_failure: Option<(usize, String)>,
     pub(crate) n_deaths: u64,
+    /// A caller waits for the result of a submitted task, and looks for all that end.
+    pub(crate) caller_listens: bool,
+    /// There is a thread that collects the results of submitted tasks.
+    pub(crate) has_collector: bool,
+    /// Of tasks that have ended, for the collector to run.
+    pub(crate) callbacks: Vec<Callback>,
 }
 
 /// What callers may know of a worker.
@@ -86,6 +94,9 @@ impl Shared {
             bug: None,
             start_failure: None,
             n_deaths: 0,
+            caller_listens: false,
+            has_collector: false,
+            callbacks: Vec::new(),
         };
         let (engine, changed) = (Mutex::new(engine), Condvar::new());
         Ok(Shared { arena, n_workers, parent, engine, changed, wakeup, start_wait })
@@ -105,6 +116,46 @@ impl Shared {
         if let Some(bits) = if nudge { Some(park::ANY) } else { bits } {
             park::wake_workers(wake, bits, slots[..self.n_workers].iter().enumerate());
         }
+    }
+
+    /// Wakes the workers that submitted tasks were offered to since the last call.
+    pub(crate) fn announce_singles(&self, engine: &mut Engine) {
+        let Some(meant) = engine.mirror.take_wake() else { return };
+        let wake = &self.parent.get().wake;
+        let slots = &engine.workers.get().slots[..self.n_workers];
+        let Some(asleep) = park::announce(wake, slots.iter().enumerate()) else { return };
+        // Those that were asleep when they were given a task, if they still are; if one has woken it may have taken
+        // something else, and all must look.
+        let bits = NonZeroU32::new(meant).filter(|meant| meant.get() & asleep.get() == meant.get());
+        park::wake_workers(wake, bits.unwrap_or(asleep), slots.iter().enumerate());
+    }
+
+    /// Makes the collector look.
+    pub(crate) fn wake_collector(&self, engine: &Engine) {
+        let word = &engine.workers.get().listeners[COLLECTOR];
+        // AcqRel: as when a worker counts a task; one too many is a look too many.
+        word.completed.fetch_add(1, AcqRel);
+        park::wake_caller(word);
+    }
+
+    /// Makes the collector look if there is something to look for: a worker may have lied to it.
+    pub(super) fn remind_collector(&self) {
+        let engine = self.lock();
+        if engine.mirror.n_singles() != (0, 0) {
+            self.wake_collector(&engine);
+        }
+    }
+
+    /// [`Mirror::doom_late`].
+    pub(super) fn doom_late(&self) -> Option<Duration> {
+        let mut engine = self.lock();
+        let (mirror, control) = engine.split(self.parent.get());
+        mirror.doom_late(control)
+    }
+
+    /// Whether a worker may still run.
+    pub(crate) fn has_workers(&self, engine: &Engine) -> bool {
+        engine.status.iter().any(|status| status.is_filled)
     }
 
     /// How far the job of this number is, while it is open.
@@ -199,7 +250,8 @@ impl Shared {
 
     /// Makes every caller look at the table again.
     pub(crate) fn wake_callers(&self, engine: &Engine) {
-        for job in &engine.workers.get().jobs {
+        let WorkerControl { jobs, listeners, .. } = engine.workers.get();
+        for job in jobs.iter().chain(listeners) {
             // AcqRel: as when a worker counts a lease; one too many is a look too many.
             job.completed.fetch_add(1, AcqRel);
             park::wake_caller(job);
@@ -226,6 +278,15 @@ impl Engine {
     /// Both control segments and the mirror, apart.
     pub(crate) fn split<'a>(&'a mut self, parent: &'a ParentControl) -> (&'a mut Mirror, Control<'a>) {
         (&mut self.mirror, Control { parent, workers: self.workers.get() })
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Why the pool can run nothing any more, if that is so.
+    pub(crate) fn broken_reason(&self) -> Option<String> {
+        self.broken.clone()
     }
 
     /// The error of a pool that can run nothing any more.
@@ -256,8 +317,9 @@ impl Engine {
 
 pub(super) fn create_workers_segment() -> Result<Owned<WorkerControl>> {
     let workers: Owned<WorkerControl> = Owned::create("workers")?;
-    let WorkerControl { slots, jobs, .. } = workers.get();
-    let mut beds = slots.iter().map(|slot| &slot.bed).chain(jobs.iter().map(|job| &job.bed));
+    let WorkerControl { slots, jobs, listeners, .. } = workers.get();
+    let progress = jobs.iter().chain(listeners);
+    let mut beds = slots.iter().map(|slot| &slot.bed).chain(progress.map(|progress| &progress.bed));
     beds.try_for_each(park::Active::make)?;
     Ok(workers)
 }

@@ -32,6 +32,11 @@ pub(crate) fn awake() -> Duration {
     Duration::from_nanos(monotonic_ns().saturating_sub(STOPPED_NS.load(Relaxed)))
 }
 
+/// The time of the monotonic clock, which all processes share.
+pub(crate) fn monotonic() -> Duration {
+    Duration::from_nanos(monotonic_ns())
+}
+
 fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     (now.tv_sec.cast_unsigned()).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec.cast_unsigned())

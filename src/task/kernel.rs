@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 
 use shmpool_kernels::{Level, Scratch};
 
+use super::call::RunSingle;
 use super::job::JobArgs;
 use crate::control::parent::STREAM;
 use crate::control::{MESSAGE_BYTES_MAX, N_OPERANDS, PARAMS_BYTES_MAX};
@@ -227,6 +228,17 @@ impl Place {
         // SAFETY: by contract a function of this type lies there in the parent, and the handshake has shown
         // that this process runs the same file; the address is in our module.
         self.address().map(|address| unsafe { std::mem::transmute::<usize, Run>(address) })
+    }
+}
+
+impl Place {
+    /// The trampoline of a submitted function at this place.
+    ///
+    /// # Safety
+    /// As for [`trampoline`](Place::trampoline), of a [`RunSingle`].
+    pub(crate) unsafe fn single(self) -> Option<RunSingle> {
+        // SAFETY: as for `trampoline`.
+        self.address().map(|address| unsafe { std::mem::transmute::<usize, RunSingle>(address) })
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::job::{JobSpec, Lease, Policy, cut};
 use super::message::{read_fault, read_message};
+use super::singles::Singles;
 use crate::control::entry::{State, Tag};
 use crate::control::parent::{JobSlot, ParentControl};
 use crate::control::worker::WorkerControl;
@@ -29,7 +30,7 @@ pub(crate) struct Control<'a> {
 }
 
 impl<'a> Control<'a> {
-    fn ring(self, ring: usize) -> Ring<'a> {
+    pub(super) fn ring(self, ring: usize) -> Ring<'a> {
         Ring { parent: &self.parent.rings[ring], workers: &self.workers.heads[ring] }
     }
 }
@@ -125,28 +126,29 @@ impl Ended {
 
 /// The mirror of one entry.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    start: u32,
-    len: u32,
-    seq: u32,
-    ring: u16,
+pub(super) struct Entry {
+    pub(super) start: u32,
+    pub(super) len: u32,
+    pub(super) seq: u32,
+    pub(super) ring: u16,
     /// Where its latest hint stands in that ring; `None` while it waits in the overflow list.
-    position: Option<u64>,
+    pub(super) position: Option<u64>,
 }
 
 /// Every job and entry of a pool.
 pub(crate) struct Mirror {
     jobs: Vec<Option<Job>>,
+    pub(super) singles: Singles,
     /// Grows up to [`N_ENTRIES`] as entries are first used.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     free: Vec<u32>,
     /// Where the head of each ring was when it was last looked at.
-    heads: Vec<u64>,
+    pub(super) heads: Vec<u64>,
     /// Hints that found their ring full.
-    overflow: Vec<VecDeque<u32>>,
+    pub(super) overflow: Vec<VecDeque<u32>>,
     next_job_id: u64,
     /// Leases that ended by themselves, of all jobs.
-    n_finished: u64,
+    pub(super) n_finished: u64,
     /// Something was offered since [`take_offered`](Mirror::take_offered) was last asked.
     offered: bool,
 }
@@ -155,6 +157,7 @@ impl Mirror {
     pub(crate) fn new(n_workers: usize) -> Self {
         Mirror {
             jobs: (0..N_JOBS).map(|_| None).collect(),
+            singles: Singles::new(n_workers),
             entries: Vec::new(),
             free: Vec::new(),
             heads: vec![0; n_workers],
@@ -279,27 +282,30 @@ impl Mirror {
     }
 
     /// Takes back what a dead worker held. To be called once the kernel has reported its death, and before
-    /// its slot is filled again. Returns the task that it died in, if it was in one.
+    /// its slot is filled again. True if it died in a task.
     pub(crate) fn recover(
         &mut self,
         control: Control<'_>,
         slot: u16,
         death: &Death,
-    ) -> Result<Option<(usize, u32)>, Corrupt> {
+    ) -> Result<bool, Corrupt> {
         let jobs = self.jobs.iter().enumerate().filter_map(|(index, job)| Some((index, job.as_ref()?)));
-        let entries = jobs.flat_map(|(index, job)| job.outstanding.iter().map(move |&entry| (index, entry)));
+        let entries =
+            jobs.flat_map(|(index, job)| job.outstanding.iter().map(move |&entry| (Some(index), entry)));
+        let entries = entries.chain(self.single_entries().map(|entry| (None, entry)));
         let states =
             entries.map(|(index, entry)| (index, entry, control.workers.entries[entry as usize].state()));
         let mut held =
             states.filter(|(_, _, state)| state.tag() == Some(Tag::Running) && state.owner().slot == slot);
-        let Some((index, entry, state)) = held.next() else { return Ok(None) };
+        let Some((index, entry, state)) = held.next() else { return Ok(false) };
         if let Some((_, other, _)) = held.next() {
             return Err(Corrupt(format!("entries {entry} and {other} are both running in slot {slot}")));
         }
         drop(held);
+        let Some(index) = index else { return self.recover_single(control, entry, state, death) };
         let suspect = self.recover_entry(control, index, entry, state, death)?;
         self.offer_backlog(control, index)?;
-        Ok(suspect.map(|task| (index, task)))
+        Ok(suspect.is_some())
     }
 
     /// Starts over with a fresh worker-written segment, after every worker has been reaped: what is not
@@ -334,7 +340,7 @@ impl Mirror {
             }
             self.offer_backlog(control, index)?;
         }
-        Ok(())
+        self.replace_under_singles(control)
     }
 
     /// Ends a job early: pending leases are withdrawn, running ones stop before their next task.
@@ -371,7 +377,7 @@ impl Mirror {
             .flat_map(|job| &job.outstanding)
             .map(|&entry| control.workers.entries[entry as usize].state());
         let running = states.filter(|state| state.tag() == Some(Tag::Running));
-        running.map(|state| usize::from(state.owner().slot)).collect()
+        running.map(|state| usize::from(state.owner().slot)).chain(self.doomed_singles(control)).collect()
     }
 
     /// Looks for leases that would never end, since nobody runs them: a worker lied about the head of a ring, or
@@ -390,7 +396,8 @@ impl Mirror {
         }
         let state_of = |entry: u32| control.workers.entries[entry as usize].state();
         let mut leases: Vec<Option<(u32, State)>> = vec![None; self.overflow.len()];
-        for &entry in self.jobs.iter().flatten().flat_map(|job| &job.outstanding) {
+        let of_jobs = self.jobs.iter().flatten().flat_map(|job| job.outstanding.iter().copied());
+        for entry in of_jobs.chain(self.single_entries()) {
             let Entry { ring, position, .. } = self.entries[entry as usize];
             let passed =
                 position.is_some_and(|position| control.ring(usize::from(ring)).has_passed(position));
@@ -574,7 +581,7 @@ impl Mirror {
     }
 
     /// Hints at a pending entry, in its ring or in the overflow list.
-    fn push(&mut self, control: Control<'_>, entry: u32) -> Result<(), Corrupt> {
+    pub(super) fn push(&mut self, control: Control<'_>, entry: u32) -> Result<(), Corrupt> {
         let ring = usize::from(self.entries[entry as usize].ring);
         let seen = self.heads[ring];
         match control.ring(ring).try_push(EntryIndex(entry), &mut self.heads[ring]) {
@@ -613,7 +620,7 @@ impl Mirror {
         Ok(())
     }
 
-    fn allocate(&mut self) -> Option<u32> {
+    pub(super) fn allocate(&mut self) -> Option<u32> {
         if let Some(entry) = self.free.pop() {
             return Some(entry);
         }
@@ -624,7 +631,7 @@ impl Mirror {
         Some(self.entries.len() as u32 - 1)
     }
 
-    fn release(&mut self, control: Control<'_>, entry: u32) {
+    pub(super) fn release(&mut self, control: Control<'_>, entry: u32) {
         release(control, entry, &mut self.entries[entry as usize], &mut self.free);
     }
 }
@@ -649,7 +656,7 @@ impl Job {
 
 impl Policy {
     /// May a task with this history run again?
-    fn forgives(&self, deaths: &[Death]) -> bool {
+    pub(super) fn forgives(&self, deaths: &[Death]) -> bool {
         let kills = deaths.iter().filter(|death| death.reason.is_from_outside()).count() as u32;
         kills < self.kills_max && deaths.len() as u32 - kills < self.faults_max
     }
@@ -789,7 +796,7 @@ mod tests {
             }
         }
 
-        fn die(&mut self, slot: u16, signal: i32) -> Option<(usize, u32)> {
+        fn die(&mut self, slot: u16, signal: i32) -> bool {
             let death = Death { pid: 1, reason: ExitReason::Signal(signal), fault: None };
             let (mirror, control) = self.split();
             mirror.recover(control, slot, &death).unwrap()
@@ -831,7 +838,7 @@ mod tests {
                 assert_eq!(bench.tasks(&claim), (40, 41));
             }
             bench.workers.get().entries[claim.entry as usize].begin(task);
-            assert_eq!(bench.die(0, libc::SIGSEGV), Some((job, 40)));
+            assert!(bench.die(0, libc::SIGSEGV));
         }
         bench.run_all(0);
         assert!(bench.account(job));
@@ -860,7 +867,7 @@ mod tests {
         let job = bench.open(100, Policy::ONCE);
         let claim = bench.take(0).unwrap();
         bench.workers.get().entries[claim.entry as usize].end(3);
-        assert_eq!(bench.die(0, libc::SIGSEGV), None);
+        assert!(!bench.die(0, libc::SIGSEGV));
         bench.run_all(0);
         assert!(bench.account(job));
         assert_eq!(bench.mirror.close(job).done, [(0, 100)]);

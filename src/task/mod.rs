@@ -1,8 +1,11 @@
 #![doc = include_str!("README.md")]
 
+pub(crate) mod call;
 pub(crate) mod job;
 pub(crate) mod kernel;
 pub(crate) mod message;
 pub(crate) mod mirror;
+pub(crate) mod single;
+pub(crate) mod singles;
 pub(crate) mod strided;
 pub(crate) mod verbs;

@@ -24,7 +24,7 @@ use super::kernel::{Addresses, Invocation, Kernel, Outcome, Place};
 /// into another process is what `Pool`'s documentation asks of kernels: a captured witness of something that
 /// `main` has done proves nothing here.
 #[inline(always)]
-pub(super) unsafe fn conjure<F: Copy>() -> F {
+pub(crate) unsafe fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
     // SAFETY: a zero-sized type has no bytes to initialise; by contract it has values.
     unsafe { std::mem::transmute_copy::<(), F>(&()) }

@@ -71,18 +71,23 @@ impl Worker {
 
     /// Maps the data segment at least up to `wanted` bytes. Addresses into it change.
     fn map_data_to(&mut self, wanted: u64) -> Result<(), String> {
-        let (mapped, whole) = (self.data.len_bytes(), self.data.segment().size_bytes());
-        if wanted <= mapped as u64 {
-            return Ok(());
-        }
-        if wanted > whole as u64 {
-            return Err(format!("an array ends at byte {wanted} of a data segment of {whole}"));
-        }
-        let wanted = wanted as usize;
-        // A little more than asked for, so that a growing program does not remap at every step.
-        let target = (wanted + wanted / 8).next_multiple_of(HIGH_WATER_STEP).min(whole);
-        self.data.grow(target).map_err(text)
+        map_to(&mut self.data, wanted)
     }
+}
+
+/// As [`Worker::map_data_to`].
+pub(super) fn map_to(data: &mut Mapping, wanted: u64) -> Result<(), String> {
+    let (mapped, whole) = (data.len_bytes(), data.segment().size_bytes());
+    if wanted <= mapped as u64 {
+        return Ok(());
+    }
+    if wanted > whole as u64 {
+        return Err(format!("an array ends at byte {wanted} of a data segment of {whole}"));
+    }
+    let wanted = wanted as usize;
+    // A little more than asked for, so that a growing program does not remap at every step.
+    let target = (wanted + wanted / 8).next_multiple_of(HIGH_WATER_STEP).min(whole);
+    data.grow(target).map_err(text)
 }
 
 /// What the mapping of the data segment grows by, at least.

@@ -8,6 +8,7 @@ mod faults;
 mod panics;
 mod run;
 mod shares;
+mod single;
 mod start;
 
 pub(crate) use panics::{caught, install_hook};

@@ -1,10 +1,10 @@
 //! Runs the tasks of one lease after the other.
 #![allow(unsafe_code)] // calls trampolines over the arena
 
-use super::{Worker, caught, faults};
+use super::{Worker, caught, faults, single};
 use crate::control::PARAMS_BYTES_MAX;
 use crate::control::entry::{Claim, Tag};
-use crate::control::parent::POPULATE;
+use crate::control::parent::{POPULATE, SINGLE};
 use crate::control::worker::{ERROR, PANIC};
 use crate::park;
 use crate::sync::Relaxed;
@@ -47,7 +47,12 @@ impl Runner {
         // Relaxed throughout: published by the state that we have claimed (A3).
         let (start, len) =
             (u64::from(descriptor.start.load(Relaxed)), u64::from(descriptor.len.load(Relaxed)));
-        let job = (descriptor.job.load(Relaxed) as usize).min(crate::control::N_JOBS - 1);
+        let job = descriptor.job.load(Relaxed);
+        if job == SINGLE {
+            self.job_id = 0; // its mappings may move, and a fault is in the task's arrays then
+            return single::run(worker, claim);
+        }
+        let job = (job as usize).min(crate::control::N_JOBS - 1);
         let prepared = self.prepare(worker, job, descriptor.job_id.load(Relaxed), start + len);
 
         self.populated = 0;
@@ -169,7 +174,7 @@ impl Runner {
 }
 
 /// Exit code of a worker whose lease somebody else has ended.
-const EXIT_ROBBED: i32 = 122;
+pub(super) const EXIT_ROBBED: i32 = 122;
 
 /// Pages are made this far ahead, in bytes: enough that the call costs little, little enough that they are
 /// still in the cache.

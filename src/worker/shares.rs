@@ -70,10 +70,22 @@ fn ask(control: &OwnedFd, id: u64) -> Result<View, String> {
 }
 
 fn answer(control: &OwnedFd, id: u64) -> io::Result<(Ticket, Vec<OwnedFd>)> {
+    hear::<{ size_of::<Ticket>() }, _>(control, |message, fds| {
+        let whole = message.len() == size_of::<Ticket>();
+        let ticket: Ticket = whole.then(|| bytemuck::pod_read_unaligned(message))?;
+        (ticket.id == id).then(|| (ticket, std::mem::take(fds)))
+    })
+}
+
+/// Waits for a message of the parent's, of at most `N` bytes, that `read` makes something of.
+pub(super) fn hear<const N: usize, M>(
+    control: &OwnedFd,
+    read: impl Fn(&[u8], &mut Vec<OwnedFd>) -> Option<M>,
+) -> io::Result<M> {
     loop {
         while !socket::wait_readable(control, LONG)? {}
-        let mut bytes = [0; size_of::<Ticket>()];
-        let received = match socket::receive(control, &mut bytes) {
+        let mut bytes = [0; N];
+        let mut received = match socket::receive(control, &mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             received => received?,
         };
@@ -81,9 +93,8 @@ fn answer(control: &OwnedFd, id: u64) -> io::Result<(Ticket, Vec<OwnedFd>)> {
             // The parent has given us up, or is gone. Ending here blames no task.
             process::exit_now(EXIT_HUNG_UP);
         }
-        let ticket: Ticket = bytemuck::pod_read_unaligned(&bytes);
-        if received.n_bytes == bytes.len() && ticket.id == id {
-            return Ok((ticket, received.fds));
+        if let Some(message) = read(&bytes[..received.n_bytes.min(N)], &mut received.fds) {
+            return Ok(message);
         }
     }
 }

@@ -1,0 +1,260 @@
+//! Finding out which submitted tasks have ended, and telling whoever wants to know.
+//!
+//! Anybody can look at the table, under the engine's lock, and a look accounts for all that has ended. So the caller who
+//! waits for a result looks himself: nobody has to be woken on his behalf. One thread of the pool, the collector, listens
+//! while no caller does, and runs callbacks. Workers count ended tasks on the word of the one who listens, and wake him.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::control::parent::{CALLER, COLLECTOR};
+use crate::error::{Error, Result};
+use crate::park::{self, Spin};
+use crate::supervisor::{Engine, Shared, Stage, tell};
+use crate::task::single::{Outcome, Single};
+
+/// The first sleep of a listener, and the last: he looks around at least this often.
+const TICK_MIN: Duration = Duration::from_millis(10);
+const TICK_MAX: Duration = Duration::from_millis(100);
+
+/// Starts the collector.
+pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name("shmpool-collect".into()).spawn({
+        let shared = Arc::clone(shared);
+        move || collect_until_the_end(&shared)
+    });
+    thread.map_err(|error| Error::os("starting the thread that collects results", error))
+}
+
+/// The collector's life: until the pool stops, and no task is left.
+fn collect_until_the_end(shared: &Arc<Shared>) {
+    let mut patience = Patience::new();
+    loop {
+        let mut engine = shared.lock();
+        let workers = Arc::clone(&engine.workers);
+        let word = &workers.get().listeners[COLLECTOR];
+        let seen = park::counted(word);
+        let ended = look(shared, &mut engine);
+        let callbacks = std::mem::take(&mut engine.callbacks);
+        let (n_held, n_queued) = engine.mirror.n_singles();
+        let is_over = shared.is_over(&engine);
+        if ended.is_empty() && callbacks.is_empty() {
+            if n_held + n_queued == 0 && is_over {
+                engine.has_collector = false;
+                return;
+            }
+            // Nobody else would look around; a caller who listens does.
+            let listens = n_held + n_queued > 0 && !engine.caller_listens;
+            park::wake_me(&shared.parent.get().listener, COLLECTOR, seen);
+            drop(engine);
+            park::sleep_on_count(word, seen, if listens { patience.tick } else { IDLE });
+            if listens {
+                patience.look_around(shared);
+            }
+            continue;
+        }
+        drop(engine);
+        patience.got_somewhere();
+        deliver(shared, ended);
+        for callback in callbacks {
+            // The program's own code, on our thread.
+            tell(callback);
+        }
+    }
+}
+
+/// How long the collector sleeps when there is nothing to listen for; the supervisor's ticks and every end of the pool wake
+/// it before.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Accounts for what has ended, and wakes workers for what takes its place.
+fn look(shared: &Shared, engine: &mut Engine) -> Vec<(Arc<Single>, Outcome)> {
+    if let Some(reason) = engine.broken_reason().filter(|_| !shared.has_workers(engine)) {
+        let (mirror, control) = engine.split(shared.parent.get());
+        mirror.abandon_singles(control, &reason);
+    } else if !engine.is_corrupt() {
+        let (mirror, control) = engine.split(shared.parent.get());
+        if let Err(corrupt) = mirror.collect(control) {
+            shared.report_corrupt(engine, corrupt);
+        }
+        shared.announce_singles(engine);
+    }
+    engine.mirror.take_ended()
+}
+
+/// Tells everybody; callbacks go to the collector.
+pub(super) fn deliver(shared: &Shared, ended: Vec<(Arc<Single>, Outcome)>) {
+    let mut callbacks = Vec::new();
+    for (single, outcome) in ended {
+        // A waker, and the end of a lease, are other people's code.
+        tell(|| callbacks.extend(single.end(outcome)));
+    }
+    if callbacks.is_empty() {
+        return;
+    }
+    let mut engine = shared.lock();
+    if engine.has_collector {
+        engine.callbacks.extend(callbacks);
+        shared.wake_collector(&engine);
+    } else {
+        drop(engine);
+        callbacks.into_iter().for_each(tell);
+    }
+}
+
+/// Waits until a task has ended, or for so long; true if it has.
+pub(super) fn wait(shared: &Arc<Shared>, single: &Single, wait: Option<Duration>, spin: Duration) -> bool {
+    let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
+    let left = |tick: Duration| {
+        deadline.map_or(tick, |deadline| deadline.saturating_duration_since(Instant::now()).min(tick))
+    };
+    loop {
+        if single.is_ended() {
+            return true;
+        }
+        if left(TICK_MAX).is_zero() {
+            return false;
+        }
+        let mut engine = shared.lock();
+        if engine.caller_listens {
+            drop(engine);
+            // Another caller looks, and then the collector: they will tell.
+            single.wait(left(TICK_MAX));
+            continue;
+        }
+        engine.caller_listens = true;
+        park::listen(&shared.parent.get().listener, CALLER);
+        drop(engine);
+        let listening = Listening { shared };
+        let mut spin = Spin::new(spin);
+        let mut patience = Patience::new();
+        while !single.is_ended() && !left(TICK_MAX).is_zero() {
+            let mut engine = shared.lock();
+            let workers = Arc::clone(&engine.workers);
+            let word = &workers.get().listeners[CALLER];
+            let seen = park::counted(word);
+            let ended = look(shared, &mut engine);
+            if ended.is_empty() {
+                park::wake_me(&shared.parent.get().listener, CALLER, seen);
+            }
+            drop(engine);
+            if !ended.is_empty() {
+                patience.got_somewhere();
+                spin.found();
+                deliver(shared, ended);
+                continue;
+            }
+            if single.is_ended() {
+                break; // somebody has told who had looked before us
+            }
+            let changed = || (park::counted(word) != seen).then_some(());
+            if spin.until(changed).is_none() {
+                park::sleep_on_count(word, seen, left(patience.tick));
+            }
+            patience.look_around(shared);
+        }
+        drop(listening);
+    }
+}
+
+/// A caller listens, until this is dropped.
+struct Listening<'a> {
+    shared: &'a Arc<Shared>,
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        let shared = self.shared;
+        let mut engine = shared.lock();
+        engine.caller_listens = false;
+        park::listen(&shared.parent.get().listener, COLLECTOR);
+        // What was told to us since our last look, nobody would look for.
+        let ended = look(shared, &mut engine);
+        if engine.mirror.n_singles() != (0, 0) {
+            shared.wake_collector(&engine); // it listens from now on, and looks around
+        }
+        drop(engine);
+        deliver(shared, ended);
+    }
+}
+
+/// When a listener looks whether everything is as it should be.
+struct Patience {
+    tick: Duration,
+    looked: Instant,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Patience { tick: TICK_MIN, looked: Instant::now() }
+    }
+
+    fn got_somewhere(&mut self) {
+        (self.tick, self.looked) = (TICK_MIN, Instant::now());
+    }
+
+    /// Once a tick has passed in which nothing came: a worker may have lied, so that nobody runs a task, or a wake-up was
+    /// lost with one.
+    fn look_around(&mut self, shared: &Shared) {
+        if self.looked.elapsed() < self.tick {
+            return;
+        }
+        let mut engine = shared.lock();
+        if let Err(corrupt) = engine.check_owners(shared.parent.get()) {
+            shared.report_corrupt(&mut engine, corrupt);
+        }
+        shared.announce(&engine, true);
+        (self.tick, self.looked) = ((self.tick * 2).min(TICK_MAX), Instant::now());
+    }
+}
+
+/// Accounts for what has ended, if the account is not as it should be.
+pub(super) fn look_once(shared: &Shared) {
+    let ended = look(shared, &mut shared.lock());
+    deliver(shared, ended);
+}
+
+/// Cancels every task that no worker has begun.
+pub(super) fn cancel_pending(shared: &Shared) {
+    let mut engine = shared.lock();
+    if engine.is_corrupt() {
+        return; // in a moment there is a fresh table, and nobody to run them
+    }
+    let (mirror, control) = engine.split(shared.parent.get());
+    mirror.withdraw_all_singles(control);
+    let ended = mirror.take_ended();
+    drop(engine);
+    deliver(shared, ended);
+}
+
+/// Waits until no task is left.
+pub(super) fn wait_until_idle(shared: &Arc<Shared>) {
+    loop {
+        let some = {
+            let engine = shared.lock();
+            if engine.mirror.n_singles() == (0, 0) {
+                return;
+            }
+            engine.mirror.some_single()
+        };
+        if let Some(some) = some {
+            wait(shared, &some, None, Duration::ZERO);
+        }
+    }
+}
+
+/// Joins the collector.
+pub(super) fn join(shared: &Shared, collector: Option<JoinHandle<()>>) {
+    if let Some(collector) = collector {
+        shared.wake_collector(&shared.lock());
+        let _ = collector.join();
+    }
+}
+
+impl Shared {
+    /// The pool takes nothing more on.
+    fn is_over(&self, engine: &Engine) -> bool {
+        engine.stage() != Stage::Running
+    }
+}

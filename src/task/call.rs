@@ -1,0 +1,150 @@
+//! One call of a submitted function: from bytes to its argument, and from its result to bytes.
+#![allow(unsafe_code)] // a function made of its type, and the addresses of lent arrays
+
+use std::any::type_name;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::kernel::Place;
+use super::verbs::conjure;
+use crate::array::{LentAt, Loan};
+use crate::control::MESSAGE_BYTES_MAX;
+
+/// Arrays that one task can work on.
+pub(crate) const LENT_MAX: usize = 4;
+
+/// Everything that a trampoline needs of its task.
+pub(crate) struct SingleCall<'a> {
+    pub(crate) argument: &'a [u8],
+    pub(crate) lent: &'a [LentAt],
+    /// Where a short result goes.
+    pub(crate) text: &'a mut [u8; MESSAGE_BYTES_MAX],
+    /// Finds room for a longer one.
+    pub(crate) room: &'a mut dyn FnMut(usize) -> Result<*mut u8, String>,
+}
+
+/// Where a result lies, and how many bytes it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    InText(usize),
+    InRoom(usize),
+}
+
+/// The trampoline of a function: runs one task; the error is that of its argument or result, not the function's own.
+///
+/// # Safety
+/// The payload was made for this function, and its arrays are the task's own until it ends.
+pub(crate) type RunSingle = unsafe fn(&mut SingleCall<'_>) -> Result<Answer, String>;
+
+/// How a submitted function is called.
+pub(crate) trait Function {
+    /// # Safety
+    /// As for [`RunSingle`].
+    unsafe fn call(call: &mut SingleCall<'_>) -> Result<Answer, String>;
+}
+
+/// The place of `K`'s trampoline.
+pub(crate) fn code_of_single<K: Function>() -> crate::error::Result<Place> {
+    Place::of(run::<K> as RunSingle as *const () as usize)
+}
+
+unsafe fn run<K: Function>(call: &mut SingleCall<'_>) -> Result<Answer, String> {
+    // SAFETY: the caller's contract is the function's.
+    unsafe { K::call(call) }
+}
+
+/// `f(argument)`.
+pub(crate) struct Plain<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Function for Plain<F, A, R>
+where
+    F: Fn(A) -> R + Copy,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    unsafe fn call(call: &mut SingleCall<'_>) -> Result<Answer, String> {
+        let argument = decode::<A>("argument", call.argument)?;
+        // SAFETY: `submit` was given a value of this type, and has seen that it is zero-sized.
+        let f = unsafe { conjure::<F>() };
+        answer(call, &f(argument))
+    }
+}
+
+/// `f(arrays, argument)`.
+pub(crate) struct WithArrays<L, F, A, R>(PhantomData<(L, F, A, R)>);
+
+impl<L, F, A, R> Function for WithArrays<L, F, A, R>
+where
+    L: Loan,
+    F: for<'t> Fn(L::Lent<'t>, A) -> R + Copy,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    unsafe fn call(call: &mut SingleCall<'_>) -> Result<Answer, String> {
+        let argument = decode::<A>("argument", call.argument)?;
+        assert_eq!(call.lent.len(), L::N, "arrays of a task");
+        // SAFETY: by contract these are the arrays that the task was submitted with, and its own until it ends; what the
+        // function returns outlives no task, since it does not depend on the lifetime.
+        let lent = unsafe { L::lent(call.lent) };
+        // SAFETY: as for a plain function.
+        let f = unsafe { conjure::<F>() };
+        answer(call, &f(lent, argument))
+    }
+}
+
+/// A value out of bytes that [`encode_into`] has made.
+pub(crate) fn decode<A: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<A, String> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Err(format!("its {what} of type {} does not come out of its bytes: {why}", type_name::<A>()))
+    };
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => failed(&format_args!("{} of {} bytes are left over", rest.len(), bytes.len())),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Writes a value's bytes; `Ok(None)` if there is no room for them.
+pub(crate) fn encode_into<V: Serialize>(
+    what: &str,
+    value: &V,
+    bytes: &mut [u8],
+) -> Result<Option<usize>, String> {
+    match postcard::to_slice(value, bytes) {
+        Ok(used) => Ok(Some(used.len())),
+        Err(postcard::Error::SerializeBufferFull) => Ok(None),
+        Err(error) => Err(refused::<V>(what, &error)),
+    }
+}
+
+/// How many bytes [`encode_into`] would write.
+pub(crate) fn encoded_len<V: Serialize>(what: &str, value: &V) -> Result<usize, String> {
+    postcard::experimental::serialized_size(value).map_err(|error| refused::<V>(what, &error))
+}
+
+/// As [`encode_into`], into as many bytes as [`encoded_len`] has counted.
+pub(crate) fn encode_whole<V: Serialize>(what: &str, value: &V, bytes: &mut [u8]) -> Result<(), String> {
+    let wanted = bytes.len();
+    match encode_into(what, value, bytes)? {
+        Some(len) if len == wanted => Ok(()),
+        _ => Err(refused::<V>(what, &"it had another size when it was asked again")),
+    }
+}
+
+fn refused<V>(what: &str, why: &dyn std::fmt::Display) -> String {
+    format!("its {what} of type {} does not go into bytes: {why}", type_name::<V>())
+}
+
+fn answer<R: Serialize>(call: &mut SingleCall<'_>, result: &R) -> Result<Answer, String> {
+    if let Some(len) = encode_into("result", result, call.text)? {
+        return Ok(Answer::InText(len));
+    }
+    let len = encoded_len("result", result)?;
+    let room = (call.room)(len)?;
+    // SAFETY: as many bytes, which are this task's alone until it has ended, and always hold a value.
+    let room = unsafe { std::slice::from_raw_parts_mut(room, len) };
+    encode_whole("result", result, room)?;
+    Ok(Answer::InRoom(len))
+}
