@@ -16,7 +16,7 @@ use super::{Backend, collect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::tell;
 use crate::task::call::decode;
-use crate::task::single::{Failed, Outcome, Single};
+use crate::task::single::{Bytes, Failed, Outcome, Single};
 
 /// The result to come of a submitted task ([`Pool::submit`](crate::Pool::submit)).
 ///
@@ -66,8 +66,7 @@ impl<R> Future<R> {
 
     /// Whether it was cancelled before it ended.
     pub fn is_cancelled(&self) -> bool {
-        let outcome = self.single.outcome();
-        matches!(outcome.as_deref(), Some(Outcome::Failed(Failed::Cancelled)))
+        self.single.with_outcome(|outcome| outcome.is_cancelled()).unwrap_or(false)
     }
 
     /// Cancels the task, unless a worker has begun it; true if it is cancelled, now or before.
@@ -185,12 +184,16 @@ impl<R: DeserializeOwned> Future<R> {
         if let Some(error) = self.failure() {
             return Err(error);
         }
-        let outcome = self.single.outcome().expect("it has ended");
-        let decoded = match &*outcome {
-            Outcome::Returned(bytes) => decode("result", bytes.as_slice()),
-            // Its worker has ended the task, and nobody else was told of the block: its bytes stay as they are.
-            Outcome::InRoom(room, bytes) => decode("result", &room[..*bytes]),
+        // The value's own code runs under no lock.
+        let bytes = self.single.with_outcome(|outcome| match outcome {
+            Outcome::Returned(bytes) => (bytes.clone(), None),
+            Outcome::InRoom(room, bytes) => (Bytes::new(&[]), Some((Arc::clone(room), *bytes))),
             Outcome::Failed(_) => unreachable!("seen above"),
+        });
+        let decoded = match bytes.expect("it has ended") {
+            // Its worker has ended the task, and nobody else was told of the block: its bytes stay as they are.
+            (_, Some((room, bytes))) => decode("result", &room[..bytes]),
+            (bytes, None) => decode("result", bytes.as_slice()),
         };
         decoded.map_err(|why| ErrorKind::TaskRefused { name: self.single.name, why }.into())
     }
@@ -199,17 +202,21 @@ impl<R: DeserializeOwned> Future<R> {
 impl<R> Future<R> {
     /// Of a task that has ended.
     fn failure(&self) -> Option<Error> {
-        let outcome = self.single.outcome()?;
-        let Outcome::Failed(failed) = &*outcome else { return None };
+        let failed = self.single.with_outcome(|outcome| match outcome {
+            Outcome::Failed(failed) => Some(failed.clone()),
+            _ => None,
+        })??;
         let name = self.single.name;
-        Some(Error::from(match failed.clone() {
+        Some(Error::from(match *failed {
             Failed::Panicked { message, location } => ErrorKind::TaskPanicked { name, message, location },
             Failed::Died(deaths) => ErrorKind::TaskDied { name, deaths },
             Failed::Refused(why) => ErrorKind::TaskRefused { name, why },
             Failed::Interrupted => ErrorKind::TaskInterrupted { name },
             Failed::Cancelled => ErrorKind::Cancelled { n_done: 0, n_tasks: 1 },
             Failed::TimedOut(limit) => ErrorKind::TaskTimedOut { name, limit },
-            Failed::Overrun { array, byte, len_bytes } => ErrorKind::Overrun { array, byte, len_bytes },
+            Failed::Overrun { byte, len_bytes } => {
+                ErrorKind::Overrun { array: "an array of a task", byte, len_bytes }
+            }
             Failed::PoolBroken(reason) => ErrorKind::PoolBroken { reason },
         }))
     }
@@ -223,12 +230,12 @@ impl<R> Clone for Future<R> {
 
 impl<R> fmt::Debug for Future<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.single.outcome().as_deref() {
-            None => "pending",
-            Some(Outcome::Failed(Failed::Cancelled)) => "cancelled",
-            Some(Outcome::Failed(_)) => "failed",
-            Some(_) => "done",
-        };
+        let ended = self.single.with_outcome(|outcome| match outcome {
+            outcome if outcome.is_cancelled() => "cancelled",
+            Outcome::Failed(_) => "failed",
+            Outcome::Returned(_) | Outcome::InRoom(..) => "done",
+        });
+        let state = ended.unwrap_or("pending");
         write!(f, "Future of {} ({state})", self.single.name)
     }
 }

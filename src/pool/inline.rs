@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // calls trampolines over the arena
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Progress;
 use super::cancel::Terms;
@@ -82,7 +83,7 @@ pub(super) fn run_single(arena: &Arena, task: &Single) {
 }
 
 fn outcome(arena: &Arena, task: &Single, payload: &[u8]) -> single::Outcome {
-    let n_lent = (task.n_lent as usize).min(LENT_MAX);
+    let n_lent = (task.extra().n_lent as usize).min(LENT_MAX);
     let (records, argument) = payload.split_at(n_lent * size_of::<LentRecord>());
     let records: Vec<LentRecord> =
         records.chunks_exact(size_of::<LentRecord>()).map(bytemuck::pod_read_unaligned).collect();
@@ -112,10 +113,10 @@ fn outcome(arena: &Arena, task: &Single, payload: &[u8]) -> single::Outcome {
     // SAFETY: payload and code were made for each other, and the task holds leases on its arrays.
     match caught(|| unsafe { code(&mut call) }) {
         Ok(Ok(Answer::InText(len))) => single::Outcome::Returned(Bytes::new(&text[..len])),
-        Ok(Ok(Answer::InRoom(len))) => single::Outcome::InRoom(room.expect("it was asked for"), len),
-        Ok(Err(why)) => single::Outcome::Failed(Failed::Refused(why)),
-        Err(panic) => {
-            single::Outcome::Failed(Failed::Panicked { message: panic.message, location: panic.location })
+        Ok(Ok(Answer::InRoom(len))) => {
+            single::Outcome::InRoom(Arc::new(room.expect("it was asked for")), len)
         }
+        Ok(Err(why)) => Failed::Refused(why).into(),
+        Err(panic) => Failed::Panicked { message: panic.message, location: panic.location }.into(),
     }
 }

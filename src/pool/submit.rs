@@ -22,7 +22,7 @@ use crate::task::call::{
 };
 use crate::task::job::Policy;
 use crate::task::single::{
-    Bytes, Failed, Lender, LentRecord, OnWorkerDeath, Outcome, Payload, Single, SingleSpec,
+    Bytes, Extra, Failed, Lender, LentRecord, OnWorkerDeath, Overrun, Payload, Single,
 };
 
 impl Call<'_> {
@@ -165,17 +165,24 @@ impl Call<'_> {
         let payload = match self.payload(bytemuck::cast_slice(&records), argument) {
             Ok(payload) => payload,
             // The future's affair, so that one bad argument of many does not end the loop that submits them.
-            Err(why) => return Ok(Future::new(refused(name, code, why), Arc::clone(core))),
+            Err(why) => {
+                let single = Single::new(name, code, Payload::Inline(Bytes::new(&[])), None, None);
+                single.end(Failed::Refused(why).into());
+                return Ok(Future::new(Arc::new(single), Arc::clone(core)));
+            }
         };
         let on_death = self.on_worker_death.unwrap_or(core.on_worker_death);
-        let policy = match on_death {
-            OnWorkerDeath::FailTask | OnWorkerDeath::Break => Policy::ONCE,
-            OnWorkerDeath::Retry => self.policy(Policy::IDEMPOTENT),
-        };
-        let breaks = on_death == OnWorkerDeath::Break;
         let time_limit = self.task_timeout.or(core.task_timeout);
-        let spec = SingleSpec { name, code, payload, n_lent, shares, keep, policy, breaks, time_limit };
-        let single = Arc::new(Single::new(spec));
+        let is_plain = n_lent == 0 && on_death == OnWorkerDeath::FailTask && time_limit.is_none();
+        let extra = (!is_plain).then(|| {
+            let policy = match on_death {
+                OnWorkerDeath::FailTask | OnWorkerDeath::Break => Policy::ONCE,
+                OnWorkerDeath::Retry => self.policy(Policy::IDEMPOTENT),
+            };
+            let breaks = on_death == OnWorkerDeath::Break;
+            Box::new(Extra { n_lent, shares, policy, breaks, time_limit })
+        });
+        let single = Arc::new(Single::new(name, code, payload, keep, extra));
         core.submit(&single, may_wait)?;
         Ok(Future::new(single, Arc::clone(core)))
     }
@@ -192,7 +199,7 @@ impl Call<'_> {
         block.as_mut_slice()[..records.len()].copy_from_slice(records);
         encode_whole("argument", argument, &mut block.as_mut_slice()[records.len()..])?;
         self.pool.core.bytes_copied.fetch_add(len as u64, Relaxed);
-        Ok(Payload::Arena(block, len))
+        Ok(Payload::Arena(Box::new(block), len))
     }
 
     fn loan<L: Loan>(&self, arrays: L) -> Result<Loaned> {
@@ -242,7 +249,7 @@ impl Call<'_> {
 #[derive(Default)]
 struct Loaned {
     records: Vec<LentRecord>,
-    shares: Box<[u64]>,
+    shares: Vec<u64>,
     keep: Option<Box<dyn Lender>>,
 }
 
@@ -254,30 +261,12 @@ struct Kept<L> {
 }
 
 impl<L: Send> Lender for Kept<L> {
-    fn overrun(&self) -> Option<ErrorKind> {
+    fn overrun(&self) -> Option<Overrun> {
         self.in_arena.iter().find_map(|&(offset, len_bytes)| {
             let overrun = self.arena.overrun(offset, len_bytes)?;
-            Some(ErrorKind::Overrun { array: "an array of a task", byte: overrun.byte, len_bytes })
+            Some(Overrun { byte: overrun.byte, len_bytes })
         })
     }
-}
-
-/// A task that has failed before it began.
-fn refused(name: &'static str, code: crate::task::kernel::Place, why: String) -> Arc<Single> {
-    let spec = SingleSpec {
-        name,
-        code,
-        payload: Payload::Inline(Bytes::new(&[])),
-        n_lent: 0,
-        shares: Box::default(),
-        keep: None,
-        policy: Policy::ONCE,
-        breaks: false,
-        time_limit: None,
-    };
-    let single = Single::new(spec);
-    single.end(Outcome::Failed(Failed::Refused(why)));
-    Arc::new(single)
 }
 
 impl Core {

@@ -14,7 +14,7 @@ use bytemuck::{Pod, Zeroable};
 use super::job::Policy;
 use super::kernel::Place;
 use crate::array::Array;
-use crate::error::{Death, Deaths, ErrorKind};
+use crate::error::{Death, Deaths};
 use crate::sync::{AtomicU32, Relaxed};
 
 /// An array that a task works on, as its worker is told of it.
@@ -63,24 +63,40 @@ impl Bytes {
 pub(crate) enum Payload {
     Inline(Bytes),
     /// In the data segment, in the first so many bytes of this block.
-    Arena(Array<u8>, usize),
+    Arena(Box<Array<u8>>, usize),
 }
-
-/// Keeps what the task works on: leases on arrays.
-pub(crate) type Keep = Box<dyn Lender>;
 
 /// Arrays that are lent to a task. Dropped when it has ended.
 pub(crate) trait Lender: Send {
     /// The task is through, and nobody uses them any more: what somebody wrote outside of one.
-    fn overrun(&self) -> Option<ErrorKind>;
+    fn overrun(&self) -> Option<Overrun>;
+}
+
+/// Bytes that were written outside of an array.
+pub(crate) struct Overrun {
+    /// The first of them: below 0, or from the size on.
+    pub(crate) byte: i64,
+    pub(crate) len_bytes: u64,
 }
 
 /// How a task ended.
 pub(crate) enum Outcome {
     Returned(Bytes),
     /// In the first so many bytes of this block.
-    InRoom(Array<u8>, usize),
-    Failed(Failed),
+    InRoom(Arc<Array<u8>>, usize),
+    Failed(Box<Failed>),
+}
+
+impl Outcome {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        matches!(self, Outcome::Failed(failed) if matches!(**failed, Failed::Cancelled))
+    }
+}
+
+impl From<Failed> for Outcome {
+    fn from(failed: Failed) -> Self {
+        Outcome::Failed(Box::new(failed))
+    }
 }
 
 /// Why a task has no result.
@@ -97,7 +113,6 @@ pub(crate) enum Failed {
     Cancelled,
     TimedOut(Duration),
     Overrun {
-        array: &'static str,
         byte: i64,
         len_bytes: u64,
     },
@@ -117,31 +132,28 @@ pub enum OnWorkerDeath {
     Break,
 }
 
-/// What a task is, before it is submitted.
-pub(crate) struct SingleSpec {
-    /// Of its function, for messages.
-    pub(crate) name: &'static str,
-    pub(crate) code: Place,
-    pub(crate) payload: Payload,
+/// What may be said of a task beside its function and its argument. Most tasks have none of it, and there may be a million
+/// of them.
+pub(crate) struct Extra {
     pub(crate) n_lent: u32,
     /// Numbers of the shares that its arrays lie in.
-    pub(crate) shares: Box<[u64]>,
-    pub(crate) keep: Option<Keep>,
-    pub(crate) policy: Policy,
-    pub(crate) breaks: bool,
-    pub(crate) time_limit: Option<Duration>,
-}
-
-/// A submitted task.
-pub(crate) struct Single {
-    pub(crate) name: &'static str,
-    pub(crate) code: Place,
-    pub(crate) n_lent: u32,
-    pub(crate) shares: Box<[u64]>,
+    pub(crate) shares: Vec<u64>,
     pub(crate) policy: Policy,
     /// Its worker's death breaks the pool.
     pub(crate) breaks: bool,
     pub(crate) time_limit: Option<Duration>,
+}
+
+/// What is said of most tasks.
+static PLAIN: Extra =
+    Extra { n_lent: 0, shares: Vec::new(), policy: Policy::ONCE, breaks: false, time_limit: None };
+
+/// A submitted task.
+pub(crate) struct Single {
+    /// Of its function, for messages.
+    pub(crate) name: &'static str,
+    pub(crate) code: Place,
+    extra: Option<Box<Extra>>,
     /// Where it is: [`QUEUED`], [`ENDED`], or its entry. Written under the engine's lock.
     pub(crate) place: AtomicU32,
     /// Why its worker is to be killed, if it is: [`CANCELLED`], [`LATE`]. Written under the engine's lock.
@@ -164,20 +176,15 @@ pub(crate) const LATE: u32 = 2;
 pub(crate) type Callback = Box<dyn FnOnce() + Send>;
 
 enum State {
-    Open { load: Load, n_waiting: u32, rest: Option<Box<Rest>> },
-    Ended(Arc<Outcome>),
+    Open { payload: Payload, n_waiting: u32, rest: Option<Box<Rest>> },
+    Ended(Outcome),
 }
 
-/// What the task needs until it has ended.
-struct Load {
-    payload: Payload,
-    /// Dropped after the payload is of no use any more.
-    keep: Option<Keep>,
-}
-
-/// What few tasks have.
+/// What few tasks have while they are open.
 #[derive(Default)]
 struct Rest {
+    /// Leases on its arrays.
+    keep: Option<Box<dyn Lender>>,
     /// Who wants to hear of its end, beside those who wait.
     wakers: Vec<Waker>,
     callbacks: Vec<Callback>,
@@ -186,22 +193,27 @@ struct Rest {
 }
 
 impl Single {
-    pub(crate) fn new(spec: SingleSpec) -> Self {
-        let SingleSpec { name, code, payload, n_lent, shares, keep, policy, breaks, time_limit } = spec;
-        let state = State::Open { load: Load { payload, keep }, n_waiting: 0, rest: None };
+    pub(crate) fn new(
+        name: &'static str,
+        code: Place,
+        payload: Payload,
+        keep: Option<Box<dyn Lender>>,
+        extra: Option<Box<Extra>>,
+    ) -> Self {
+        let rest = keep.map(|keep| Box::new(Rest { keep: Some(keep), ..Rest::default() }));
         Single {
             name,
             code,
-            n_lent,
-            shares,
-            policy,
-            breaks,
-            time_limit,
+            extra,
             place: AtomicU32::new(QUEUED),
             doomed: AtomicU32::new(0),
-            state: Mutex::new(state),
+            state: Mutex::new(State::Open { payload, n_waiting: 0, rest }),
             ended: Condvar::new(),
         }
+    }
+
+    pub(crate) fn extra(&self) -> &Extra {
+        self.extra.as_deref().unwrap_or(&PLAIN)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -211,16 +223,16 @@ impl Single {
     /// What is to be given to its worker; nothing once it has ended.
     pub(crate) fn with_payload<R>(&self, give: impl FnOnce(&Payload) -> R) -> Option<R> {
         match &*self.lock() {
-            State::Open { load, .. } => Some(give(&load.payload)),
+            State::Open { payload, .. } => Some(give(payload)),
             State::Ended(_) => None,
         }
     }
 
     /// How it ended, if it has.
-    pub(crate) fn outcome(&self) -> Option<Arc<Outcome>> {
+    pub(crate) fn with_outcome<R>(&self, see: impl FnOnce(&Outcome) -> R) -> Option<R> {
         match &*self.lock() {
             State::Open { .. } => None,
-            State::Ended(outcome) => Some(Arc::clone(outcome)),
+            State::Ended(outcome) => Some(see(outcome)),
         }
     }
 
@@ -231,25 +243,26 @@ impl Single {
     /// Says how it ended, gives back what it needed, and wakes whoever waits. The callbacks are for the caller to run.
     /// Without the engine's lock: the end of a lease, and a waker, are other people's code.
     pub(crate) fn end(&self, outcome: Outcome) -> Vec<Callback> {
-        let mut state = self.lock();
-        let State::Open { load, .. } = &*state else { return Vec::new() };
-        let outcome = match load.keep.as_ref().and_then(|keep| keep.overrun()) {
-            Some(ErrorKind::Overrun { array, byte, len_bytes }) => {
-                Outcome::Failed(Failed::Overrun { array, byte, len_bytes })
-            }
-            _ => outcome,
+        let (payload, keep) = match &mut *self.lock() {
+            State::Open { payload, rest, .. } => (
+                std::mem::replace(payload, Payload::Inline(Bytes::new(&[]))),
+                rest.as_mut().and_then(|rest| rest.keep.take()),
+            ),
+            State::Ended(_) => return Vec::new(),
         };
-        let before = std::mem::replace(&mut *state, State::Ended(Arc::new(outcome)));
-        drop(state);
-        let State::Open { load, n_waiting, rest } = before else { unreachable!("just seen") };
-        // Whoever hears of the end finds the arrays free.
-        drop(load);
+        let overrun = keep.as_ref().and_then(|keep| keep.overrun());
+        // First, so that whoever hears of the end finds the arrays free.
+        drop((payload, keep));
+        let outcome =
+            overrun.map_or(outcome, |Overrun { byte, len_bytes }| Failed::Overrun { byte, len_bytes }.into());
+        let before = std::mem::replace(&mut *self.lock(), State::Ended(outcome));
+        let State::Open { n_waiting, rest, .. } = before else { return Vec::new() };
         if n_waiting > 0 {
             self.ended.notify_all();
         }
-        let Rest { wakers, callbacks, .. } = rest.map_or_else(Rest::default, |rest| *rest);
-        wakers.into_iter().for_each(Waker::wake);
-        callbacks
+        let Some(rest) = rest else { return Vec::new() };
+        rest.wakers.into_iter().for_each(Waker::wake);
+        rest.callbacks
     }
 
     /// Waits until somebody else has found out that it has ended, at most so long; true if it has.

@@ -213,7 +213,7 @@ impl Mirror {
                 debug_assert!(false, "a task that is queued has not ended");
             }
             single.place.store(entry, Relaxed);
-            self.singles.n_timed += usize::from(single.time_limit.is_some());
+            self.singles.n_timed += usize::from(single.extra().time_limit.is_some());
             if self.singles.held.len() <= entry as usize {
                 self.singles.held.resize_with(entry as usize + 1, || None);
             }
@@ -262,7 +262,7 @@ impl Mirror {
         let message = &control.workers.messages[entry as usize];
         let outcome = match state.tag() {
             Some(Tag::Done) if cursor == DONE => self.returned(entry, message),
-            Some(Tag::Failed) if cursor == BEGUN => Some(Outcome::Failed(match read_message(message) {
+            Some(Tag::Failed) if cursor == BEGUN => Some(Outcome::from(match read_message(message) {
                 Failure::Panicked { message, location } => Failed::Panicked { message, location },
                 Failure::Returned(text) => Failed::Refused(String::from_utf8_lossy(&text).into_owned()),
                 Failure::Died(_) | Failure::Interrupted => unreachable!("no message says so"),
@@ -288,7 +288,7 @@ impl Mirror {
             }
             IN_ROOM => {
                 let room = self.singles.held[entry as usize].as_mut()?.room.take()?;
-                (bytes <= room.len() as u64).then_some(Outcome::InRoom(room, bytes as usize))
+                (bytes <= room.len() as u64).then_some(Outcome::InRoom(Arc::new(room), bytes as usize))
             }
             _ => None,
         }
@@ -300,7 +300,7 @@ impl Mirror {
         // Relaxed: under the engine's lock.
         held.single.place.store(ENDED, Relaxed);
         self.singles.n_held -= 1;
-        self.singles.n_timed -= usize::from(held.single.time_limit.is_some());
+        self.singles.n_timed -= usize::from(held.single.extra().time_limit.is_some());
         self.release(control, entry);
         held
     }
@@ -332,7 +332,7 @@ impl Mirror {
                 self.let_go(control, entry);
             }
         }
-        self.singles.ended.push((Arc::clone(single), Outcome::Failed(Failed::Cancelled)));
+        self.singles.ended.push((Arc::clone(single), Failed::Cancelled.into()));
         true
     }
 
@@ -364,7 +364,7 @@ impl Mirror {
         for single in std::mem::take(&mut self.singles.queue) {
             // Relaxed: under the engine's lock.
             if single.place.swap(ENDED, Relaxed) != ENDED {
-                self.singles.ended.push((single, Outcome::Failed(Failed::PoolBroken(reason.to_owned()))));
+                self.singles.ended.push((single, Failed::PoolBroken(reason.to_owned()).into()));
             }
         }
         self.singles.n_stale = 0;
@@ -405,7 +405,7 @@ impl Mirror {
             .filter_map(|(entry, held)| Some((entry, &held.as_ref()?.single)));
         let mut next: Option<Duration> = None;
         for (entry, single) in held {
-            let Some(limit) = single.time_limit else { continue };
+            let Some(limit) = single.extra().time_limit else { continue };
             let words = &control.workers.entries[entry];
             // Relaxed: a time of the worker's own; a lie about it costs the liar its task, or its pool a wait.
             let began = Duration::from_nanos(words.began_ns.load(Relaxed));
@@ -454,15 +454,15 @@ impl Mirror {
         // Relaxed: under the engine's lock.
         let outcome = match single.doomed.load(Relaxed) {
             CANCELLED => Failed::Cancelled,
-            LATE => Failed::TimedOut(single.time_limit.unwrap_or_default()),
+            LATE => Failed::TimedOut(single.extra().time_limit.unwrap_or_default()),
             _ => {
                 let fault =
                     fault.map(|(operand, byte)| Fault { array: LENT[operand.min(LENT.len() - 1)], byte });
                 let deaths = single.died(Death { fault, ..death.clone() });
-                if single.breaks {
+                if single.extra().breaks {
                     self.singles.broke = Some(single.name);
                 }
-                if single.policy.forgives(&deaths) {
+                if single.extra().policy.forgives(&deaths) {
                     self.queue_again(single);
                     self.fill_table(control)?;
                     return Ok(true);
@@ -470,7 +470,7 @@ impl Mirror {
                 Failed::Died(Deaths(deaths))
             }
         };
-        self.singles.ended.push((single, Outcome::Failed(outcome)));
+        self.singles.ended.push((single, outcome.into()));
         Ok(true)
     }
 
@@ -480,11 +480,11 @@ impl Mirror {
             let single = self.let_go(control, entry).single;
             // Relaxed: under the engine's lock.
             let doomed = single.doomed.load(Relaxed) != 0;
-            if single.policy.faults_max > 1 && !doomed {
+            if single.extra().policy.faults_max > 1 && !doomed {
                 self.queue_again(single);
             } else {
                 let why = if doomed { Failed::Cancelled } else { Failed::Interrupted };
-                self.singles.ended.push((single, Outcome::Failed(why)));
+                self.singles.ended.push((single, why.into()));
             }
         }
         self.singles.order.iter_mut().for_each(VecDeque::clear);
@@ -493,7 +493,7 @@ impl Mirror {
 
     /// Whether a task in the table works on the share of that number.
     pub(crate) fn lends(&self, share: u64) -> bool {
-        self.singles.held.iter().flatten().any(|held| held.single.shares.contains(&share))
+        self.singles.held.iter().flatten().any(|held| held.single.extra().shares.contains(&share))
     }
 
     /// Whether the worker in `slot` runs the task in `entry`, which then may have room for its result.
@@ -523,8 +523,8 @@ const LENT: [&str; 5] = ["arrays.0", "arrays.1", "arrays.2", "arrays.3", "arrays
 /// Relaxed throughout: published by the state of the entry.
 fn write_slot(slot: &SingleSlot, single: &Single, payload: &Payload) {
     slot.code.store(single.code.0, Relaxed);
-    slot.n_lent.store(single.n_lent, Relaxed);
-    slot.flags.store(if single.time_limit.is_some() { TIMED } else { 0 }, Relaxed);
+    slot.n_lent.store(single.extra().n_lent, Relaxed);
+    slot.flags.store(if single.extra().time_limit.is_some() { TIMED } else { 0 }, Relaxed);
     let (bytes, offset) = match payload {
         Payload::Inline(bytes) => {
             let bytes = bytes.as_slice();
