@@ -16,7 +16,7 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use common::{pool_of, signal, stop, wait_until, wait_until_healed, watchdog};
-use shmpool::{Array, ErrorKind, Pool};
+use shmpool::{Array, ErrorKind, Future, Handle, LentMut, Pool};
 
 /// Single steps of one test unless a stride is given: at some 30 µs a step, a few seconds. The way to a point is walked anew for each,
 /// so that is many points of an optimised build and a dozen without optimisation, where the way is ten times as long.
@@ -292,4 +292,57 @@ fn a_worker_frozen_after_any_instruction_blocks_nobody_and_no_task_runs_twice() 
     }
     report(test, n_points, n_steps, start);
     assert_eq!(pool.stats().unwrap().n_deaths, 0);
+}
+
+#[test]
+fn a_worker_killed_after_any_instruction_of_submitted_tasks_runs_none_twice_and_loses_none() {
+    let test = "a_worker_killed_after_any_instruction_of_submitted_tasks_runs_none_twice_and_loses_none";
+    let _watchdog = watchdog(test, patience());
+    let (start, pool) = (Instant::now(), pool_of(1));
+    let count = |mut runs: LentMut<'_, u64>, n: usize| {
+        runs[0] += 1;
+        vec![7_u8; n]
+    };
+    // One short result, and one for which the worker asks for room.
+    let sizes = [10, 3000];
+    let run = || {
+        let runs = sizes.map(|_| Handle::new(pool.zeros::<u64>(1).unwrap()));
+        let futures: Vec<_> = runs
+            .iter()
+            .zip(sizes)
+            .map(|(runs, n)| pool.submit_on(runs.write().unwrap(), count, n).unwrap())
+            .collect();
+        let results: Vec<_> = futures.iter().map(Future::result).collect();
+        (runs.map(|runs| runs.read().unwrap()[0]), results)
+    };
+    let Some(n_steps) = measure(&pool, run) else { return };
+    let (mut n_points, mut n_blamed) = (0, 0);
+    for n in (0..n_steps).step_by(stride(n_steps)) {
+        let traced = Traced::attach(pool.worker_pids()[0]).expect("it worked before");
+        let pid = traced.pid;
+        let (runs, results) = std::thread::scope(|scope| {
+            let (receiver, kept) = (submit(scope, run), Mutex::new(None));
+            traced.step_through(n, || has_arrived(&receiver, &kept));
+            traced.kill();
+            result_of(&receiver, kept)
+        });
+        for ((times, result), size) in runs.into_iter().zip(results).zip(sizes) {
+            match result {
+                Ok(bytes) => {
+                    assert!(times == 1 && bytes == vec![7; size], "killed after {n} instructions: {times}");
+                }
+                Err(error) => {
+                    let is_death =
+                        matches!(error.kind(), ErrorKind::TaskDied { deaths, .. } if deaths.0[0].pid == pid);
+                    assert!(is_death && times <= 1, "killed after {n} instructions: {times}, {error}");
+                    n_blamed += 1;
+                }
+            }
+        }
+        wait_until_healed(&pool, &[pid]);
+        n_points += 1;
+    }
+    report(test, n_points, n_steps, start);
+    assert!(n_blamed <= n_points, "one task dies with one worker");
+    assert_eq!(pool.stats().unwrap().arena.allocated_bytes, 0);
 }

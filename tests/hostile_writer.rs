@@ -81,6 +81,10 @@ fn survived(error: &Error) -> bool {
             | ErrorKind::KernelPanicked { .. }
             | ErrorKind::Interrupted { .. }
             | ErrorKind::PoolBroken { .. }
+            | ErrorKind::TaskDied { .. }
+            | ErrorKind::TaskPanicked { .. }
+            | ErrorKind::TaskInterrupted { .. }
+            | ErrorKind::TaskRefused { .. }
     )
 }
 
@@ -114,6 +118,11 @@ fn attack(pool: &Pool, mode: u32, rounds: u32) -> Outcomes {
                 let mut ys = pool.array_with(500, |i| i as u64).unwrap();
                 outcomes.count(pool.call().grain(5).update(&mut ys, |y| *y += 1));
                 outcomes.count(pool.reduce(&xs, 0_u64, |sum, x| sum + x, |a, b| a + b));
+                let futures = (0..200_u64).map(|n| pool.submit(|n: u64| vec![n; n as usize], n));
+                let futures: Vec<_> = futures.collect();
+                for future in futures {
+                    outcomes.count(future.and_then(|future| future.result()));
+                }
             }
             outcomes
         });

@@ -120,6 +120,9 @@ impl Shared {
 
     /// Wakes the workers that submitted tasks were offered to since the last call.
     pub(crate) fn announce_singles(&self, engine: &mut Engine) {
+        if engine.mirror.take_look_earlier() {
+            self.wake_supervisor();
+        }
         let Some(meant) = engine.mirror.take_wake() else { return };
         let wake = &self.parent.get().wake;
         let slots = &engine.workers.get().slots[..self.n_workers];

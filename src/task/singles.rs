@@ -46,6 +46,9 @@ pub(crate) struct Singles {
     wake: Option<u32>,
     /// Tasks in the table that have a time limit.
     n_timed: usize,
+    /// When somebody will look for those whose time is up; whether he has to be told to look earlier.
+    next_look: Option<Duration>,
+    look_earlier: bool,
     /// The name of a task whose worker has died, which is to break the pool.
     broke: Option<&'static str>,
 }
@@ -70,6 +73,8 @@ impl Singles {
             collected: Instant::now(),
             wake: None,
             n_timed: 0,
+            next_look: None,
+            look_earlier: false,
             broke: None,
         }
     }
@@ -213,7 +218,11 @@ impl Mirror {
                 debug_assert!(false, "a task that is queued has not ended");
             }
             single.place.store(entry, Relaxed);
-            self.singles.n_timed += usize::from(single.extra().time_limit.is_some());
+            if let Some(limit) = single.extra().time_limit {
+                self.singles.n_timed += 1;
+                let earliest = clock::monotonic().saturating_add(limit);
+                self.singles.look_earlier |= self.singles.next_look.is_none_or(|look| look > earliest);
+            }
             if self.singles.held.len() <= entry as usize {
                 self.singles.held.resize_with(entry as usize + 1, || None);
             }
@@ -391,8 +400,14 @@ impl Mirror {
         states.filter(|state| state.tag() == Some(Tag::Running)).map(|state| usize::from(state.owner().slot))
     }
 
+    /// True if [`doom_late`](Mirror::doom_late) is to be called earlier than it has asked for.
+    pub(crate) fn take_look_earlier(&mut self) -> bool {
+        std::mem::take(&mut self.singles.look_earlier)
+    }
+
     /// Dooms tasks whose time is up; how long until the next one's may be.
     pub(crate) fn doom_late(&mut self, control: Control<'_>) -> Option<Duration> {
+        (self.singles.next_look, self.singles.look_earlier) = (None, false);
         if self.singles.n_timed == 0 {
             return None;
         }
@@ -418,6 +433,7 @@ impl Mirror {
                 next = Some(next.map_or(left, |next| next.min(left)));
             }
         }
+        self.singles.next_look = next.map(|next| now + next);
         next
     }
 
