@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::{Shared, supervise};
 use crate::sync::{AtomicBool, AtomicU64};
 use crate::sys::process;
+use crate::task::panics::install_hook;
 use crate::worker;
 
 /// How long a worker may take from its spawn to its first word, unless the caller knows better.
@@ -147,7 +148,7 @@ impl Builder {
                 }
             }
         };
-        worker::install_hook();
+        install_hook();
         let backend = match n_workers {
             0 => Backend::Inline,
             n => start(&arena, n, self.start_wait.unwrap_or(START_WAIT))?,

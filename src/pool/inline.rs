@@ -14,8 +14,8 @@ use crate::task::call::{Answer, LENT_MAX, SingleCall};
 use crate::task::job::JobSpec;
 use crate::task::kernel::{Invocation, Outcome, Params};
 use crate::task::mirror::{Ended, FAILURES_MAX, Failure};
+use crate::task::panics::caught;
 use crate::task::single::{self, Bytes, Failed, LentRecord, Payload, Single};
-use crate::worker::caught;
 
 /// Runs every task, or up to the first error where that is what counts, or until the call is to end.
 pub(super) fn run(arena: &Arena, spec: &JobSpec<'_>, terms: &Terms<'_>) -> Ended {

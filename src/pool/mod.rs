@@ -10,6 +10,7 @@ mod executor;
 mod future;
 mod inline;
 mod iterate;
+mod map_iter;
 mod scan;
 mod submit;
 mod unzip;
@@ -21,6 +22,7 @@ pub use call::{Call, TryMapError, ZipInputs, ZipWith};
 pub use cancel::CancelToken;
 pub use future::{AsCompleted, Future, ReturnWhen, as_completed, wait};
 pub use iterate::IterateKernel;
+pub use map_iter::MapIter;
 pub use unzip::Unzip;
 
 use std::io::Read;

@@ -18,7 +18,8 @@ use crate::error::{ErrorKind, Result};
 use crate::segment::Use;
 use crate::sync::Relaxed;
 use crate::task::call::{
-    Function, LENT_MAX, Plain, WithArrays, code_of_single, encode_into, encode_whole, encoded_len,
+    Chunked, Function, Item, LENT_MAX, Plain, WithArrays, code_of_single, encode_into, encode_whole,
+    encoded_len,
 };
 use crate::task::job::Policy;
 use crate::task::single::{
@@ -130,6 +131,16 @@ impl Call<'_> {
         const { assert!(L::N <= LENT_MAX, "a task works on at most four arrays") };
         let loan = self.loan(arrays)?;
         self.submit_as::<WithArrays<L, F, A, R>, A, R>(type_name::<F>(), &argument, Some(loan), true)
+    }
+
+    /// One task of a function that was given to [`map_iter`](Call::map_iter), and so has a value.
+    pub(super) fn submit_chunk<F, A, R>(&self, items: &Vec<A>) -> Result<Future<Vec<Item<R>>>>
+    where
+        F: Fn(A) -> R + Copy + Send + Sync + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.submit_as::<Chunked<F, A, R>, Vec<A>, Vec<Item<R>>>(type_name::<F>(), items, None, true)
     }
 
     /// What is to be done when a submitted task's worker dies of it.

@@ -4,10 +4,11 @@
 use std::any::type_name;
 use std::marker::PhantomData;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::kernel::Place;
+use super::panics::{Panic, caught};
 use super::verbs::conjure;
 use crate::array::{LentAt, Loan};
 use crate::control::MESSAGE_BYTES_MAX;
@@ -69,6 +70,34 @@ where
         // SAFETY: `submit` was given a value of this type, and has seen that it is zero-sized.
         let f = unsafe { conjure::<F>() };
         answer(call, &f(argument))
+    }
+}
+
+/// `f(item)` for each item of a chunk; a panic costs its own item.
+pub(crate) struct Chunked<F, A, R>(PhantomData<(F, A, R)>);
+
+/// What came of one item of a chunk.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Item<R> {
+    Returned(R),
+    Panicked { message: String, location: String },
+}
+
+impl<F, A, R> Function for Chunked<F, A, R>
+where
+    F: Fn(A) -> R + Copy,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    unsafe fn call(call: &mut SingleCall<'_>) -> Result<Answer, String> {
+        let items = decode::<Vec<A>>("argument", call.argument)?;
+        // SAFETY: as for a plain function.
+        let f = unsafe { conjure::<F>() };
+        let run = |item| match caught(|| f(item)) {
+            Ok(value) => Item::Returned(value),
+            Err(Panic { message, location }) => Item::Panicked { message, location },
+        };
+        answer(call, &items.into_iter().map(run).collect::<Vec<Item<R>>>())
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod job;
 pub(crate) mod kernel;
 pub(crate) mod message;
 pub(crate) mod mirror;
+pub(crate) mod panics;
 pub(crate) mod single;
 pub(crate) mod singles;
 pub(crate) mod strided;

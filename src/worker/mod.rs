@@ -5,13 +5,11 @@
 
 mod attach;
 mod faults;
-mod panics;
 mod run;
 mod shares;
 mod single;
 mod start;
 
-pub(crate) use panics::{caught, install_hook};
 pub(crate) use start::require_init;
 pub use start::{enter_before_main, init};
 

@@ -1,7 +1,7 @@
 //! Runs the tasks of one lease after the other.
 #![allow(unsafe_code)] // calls trampolines over the arena
 
-use super::{Worker, caught, faults, single};
+use super::{Worker, faults, single};
 use crate::control::PARAMS_BYTES_MAX;
 use crate::control::entry::{Claim, Tag};
 use crate::control::parent::{POPULATE, SINGLE};
@@ -12,6 +12,7 @@ use crate::sys::process;
 use crate::task::job::JobArgs;
 use crate::task::kernel::{Invocation, Outcome, Params, Place, Run};
 use crate::task::message::write_message;
+use crate::task::panics::caught;
 
 /// A job as this worker sees it, kept from lease to lease.
 pub(super) struct Runner {

@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Worker, caught, faults, shares};
+use super::{Worker, faults, shares};
 use crate::array::LentAt;
 use crate::control::entry::{Claim, Tag};
 use crate::control::handshake::{ANSWER_BYTES_MAX, answered_room, room_request};
@@ -18,6 +18,7 @@ use crate::task::call::{Answer, LENT_MAX, SingleCall};
 use crate::task::job::{JobArgs, Operand};
 use crate::task::kernel::Place;
 use crate::task::message::write_message;
+use crate::task::panics::caught;
 use crate::task::single::LentRecord;
 
 /// The operand that a payload in the data segment is.

@@ -4,11 +4,12 @@
 use std::ffi::CString;
 use std::str::FromStr;
 
-use super::{Worker, faults, install_hook};
+use super::{Worker, faults};
 use crate::control::handshake::VARIABLE;
 use crate::error::{ErrorKind, Result};
 use crate::sync::{AtomicBool, Relaxed};
 use crate::sys::{process, socket};
+use crate::task::panics::install_hook;
 
 /// `init()` or a constructor has run in this process.
 static INITIALISED: AtomicBool = AtomicBool::new(false);

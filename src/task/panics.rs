@@ -79,7 +79,7 @@ mod tests {
         install_hook();
         let panic = caught(|| panic!("too {}", "hot")).unwrap_err();
         assert_eq!(panic.message, "too hot");
-        assert!(panic.location.starts_with("src/worker/panics.rs:"), "{}", panic.location);
+        assert!(panic.location.starts_with("src/task/panics.rs:"), "{}", panic.location);
         assert_eq!(caught(|| 7).unwrap(), 7);
     }
 
