@@ -40,9 +40,6 @@ pub enum ErrorKind {
          in a test or bench file write `shmpool::test_workers!();` beside the imports"
     )]
     NotInitialised,
-    /// A pool was asked for inside a worker.
-    #[error("a worker cannot build a pool of its own")]
-    InWorker,
     /// The pool belongs to the process that this one was forked from.
     #[error("this pool belongs to process {owner}, and this is its forked child {child}: build a pool here")]
     ForkedChild {
@@ -396,6 +393,11 @@ pub struct Death {
     pub reason: ExitReason,
     /// The access that it died of, if that was to an array of its job.
     pub fault: Option<Fault>,
+    /// It was probably out of memory: the kernel's killer has been at work, or the worker has said so.
+    pub out_of_memory: bool,
+    /// The end of what it has written to standard output and error, if that is captured
+    /// ([`Builder::output`](crate::Builder::output)).
+    pub last_words: String,
 }
 
 /// An access that killed a worker.
@@ -420,6 +422,14 @@ impl fmt::Display for Deaths {
             write!(f, "{comma}pid {} {}", death.pid, death.reason)?;
             if let Some(Fault { array, byte }) = death.fault {
                 write!(f, " at byte {byte} of `{array}`")?;
+            }
+            if death.out_of_memory {
+                write!(f, ", probably out of memory")?;
+            }
+            // Not how to get a backtrace.
+            let says = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+            if let Some(last) = death.last_words.lines().rfind(says) {
+                write!(f, ", last words: {last}")?;
             }
         }
         Ok(())

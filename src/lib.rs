@@ -98,8 +98,8 @@ pub use {
     },
     pool::{
         ApplyKernel, AsCompleted, Builder, ByElement, ByTile, Call, CancelToken, Chained, Future,
-        IterateKernel, Job, MapIter, OnWorkerDeath, Pool, Progress, ReturnWhen, Stats, TryMapError, Unzip,
-        ZipInputs, ZipWith, as_completed, wait,
+        IterateKernel, Job, MapIter, OnWorkerDeath, Pool, Progress, ReturnWhen, Started, Stats, TryMapError,
+        Unzip, WorkerOutput, ZipInputs, ZipWith, as_completed, wait,
     },
     worker::init,
 };

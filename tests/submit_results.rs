@@ -587,20 +587,6 @@ fn futures_that_nobody_keeps_cost_nothing_in_the_end() {
 }
 
 #[test]
-fn a_worker_cannot_use_a_pool_of_its_parent_and_says_so() {
-    let _watchdog = watchdog("a_worker_cannot_use_a_pool", 60);
-    let pool = pool_of(1);
-    let build = |(): ()| Pool::builder().workers(1).build().map(drop).map_err(|error| error.to_string());
-    let error = pool.submit(build, ()).unwrap().result().unwrap().unwrap_err();
-    assert_eq!(error, "a worker cannot build a pool of its own");
-    let inline = |(): ()| {
-        let pool = Pool::builder().workers(0).build().map_err(|error| error.to_string())?;
-        pool.submit(double, 4).map_err(|error| error.to_string())?.result().map_err(|error| error.to_string())
-    };
-    assert_eq!(pool.submit(inline, ()).unwrap().result().unwrap().unwrap(), 8);
-}
-
-#[test]
 fn an_array_of_results_is_an_ordinary_array() {
     let _watchdog = watchdog("an_array_of_results", 60);
     let pool = pool_of(1);

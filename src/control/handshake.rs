@@ -1,6 +1,6 @@
 //! What parent and worker say to each other over the control socket before the worker goes live.
 //!
-//! The parent sends a [`Welcome`] with three descriptors (parent-written, worker-written and data segment);
+//! The parent sends a [`Welcome`] with four descriptors (parent-written, worker-written and data segment, setup);
 //! the worker compares, maps, and answers with [`READY`], or with [`REFUSED`] and the reason as text. One
 //! round trip, under a deadline.
 //!
@@ -100,6 +100,23 @@ pub(crate) fn requested_room(message: &[u8]) -> Option<(u32, u64)> {
     let (&ROOM, rest) = message.split_first()? else { return None };
     let (entry, bytes) = rest.split_first_chunk()?;
     Some((u32::from_ne_bytes(*entry), u64::from_ne_bytes(bytes.try_into().ok()?)))
+}
+
+/// Exit code of a worker that has run as many tasks as it may.
+pub(crate) const EXIT_RETIRED: i32 = 121;
+
+/// First byte of a worker's last words: what its finalizer has to say.
+const FAREWELL: u8 = 5;
+
+/// A worker's last words.
+pub(crate) fn farewell(why: &str) -> Vec<u8> {
+    [&[FAREWELL], why.as_bytes().get(..ANSWER_BYTES_MAX - 1).unwrap_or(why.as_bytes())].concat()
+}
+
+/// A worker's last words, if that is what the message is.
+pub(crate) fn last_words(message: &[u8]) -> Option<String> {
+    let (&FAREWELL, why) = message.split_first()? else { return None };
+    Some(String::from_utf8_lossy(why).into_owned())
 }
 
 /// The parent's answer to a request for room: where it is, or why there is none.

@@ -6,6 +6,8 @@ pub(crate) mod handshake;
 #[cfg(not(loom))]
 pub(crate) mod mapped;
 pub(crate) mod parent;
+#[cfg(not(loom))]
+pub(crate) mod setup;
 pub(crate) mod worker;
 
 /// Places in the task table.

@@ -1,5 +1,6 @@
 //! Choices before a pool is built, and the building.
 
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use super::background::Background;
 use super::{Backend, Core, OnWorkerDeath, Pool};
 use crate::arena::Arena;
 use crate::control::N_WORKERS_MAX;
+use crate::control::setup::Setup;
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervisor::{Shared, supervise};
+use crate::supervisor::{Shared, WorkerOutput, Workers, supervise};
 use crate::sync::{AtomicBool, AtomicU64};
 use crate::sys::process;
 use crate::task::panics::install_hook;
@@ -35,6 +37,9 @@ pub struct Builder {
     on_worker_death: OnWorkerDeath,
     task_timeout: Option<Duration>,
     pending_max: Option<usize>,
+    pub(super) setup: Setup,
+    pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) output: Option<WorkerOutput>,
 }
 
 impl Builder {
@@ -42,7 +47,8 @@ impl Builder {
         Builder::default()
     }
 
-    /// Worker processes: at most 256. Unless said, one per usable CPU (affinity and cgroup quota).
+    /// Worker processes: at most 256. Unless said, as many as the environment variable `SHMPOOL_WORKERS` says, or one per usable
+    /// CPU (affinity and cgroup quota).
     ///
     /// With 0 every verb runs in the calling process: for debuggers and coverage. A kernel that crashes then
     /// takes the program along.
@@ -116,11 +122,13 @@ impl Builder {
     /// Starts the workers, and returns once all are live.
     ///
     /// # Errors
-    /// [`ErrorKind::NotInitialised`] if [`init`](crate::init) has not run; [`ErrorKind::InWorker`] inside a
-    /// kernel; [`ErrorKind::Option`] for a choice that means nothing; [`ErrorKind::WorkerStart`] if a worker
+    /// [`ErrorKind::NotInitialised`] if [`init`](crate::init) has not run; [`ErrorKind::Option`] for a choice that means nothing; [`ErrorKind::WorkerStart`] if a worker
     /// did not become one; [`ErrorKind::TooLarge`] or [`ErrorKind::Os`] if the arena could not be made.
     pub fn build(self) -> Result<Pool> {
-        let n_workers = self.workers.unwrap_or_else(|| process::usable_cpus().min(N_WORKERS_MAX));
+        let n_workers = match self.workers {
+            Some(n) => n,
+            None => default_workers()?,
+        };
         if n_workers > N_WORKERS_MAX {
             let why = "is more than a pool can have: at most 256";
             return Err(ErrorKind::Option { option: "workers", value: n_workers.to_string(), why }.into());
@@ -137,6 +145,7 @@ impl Builder {
         if n_workers > 0 {
             worker::require_init()?;
         }
+        let workers = self.workers_of(n_workers)?;
         let arena = match self.arena {
             Some(arena) => arena,
             None => {
@@ -151,9 +160,9 @@ impl Builder {
         install_hook();
         let backend = match n_workers {
             0 => Backend::Inline,
-            n => start(&arena, n, self.start_wait.unwrap_or(START_WAIT))?,
+            n => start(&arena, n, self.start_wait.unwrap_or(START_WAIT), workers)?,
         };
-        let (n_jobs, bytes_copied) = (AtomicU64::new(0), AtomicU64::new(0));
+        let [n_jobs, n_tasks, bytes_copied] = [const { AtomicU64::new(0) }; 3];
         let (owner, background) = (std::process::id(), Background::default());
         let core = Core {
             backend,
@@ -162,6 +171,7 @@ impl Builder {
             level,
             owner,
             n_jobs,
+            n_tasks,
             bytes_copied,
             background,
             on_worker_death: self.on_worker_death,
@@ -173,11 +183,22 @@ impl Builder {
     }
 }
 
+/// What `SHMPOOL_WORKERS` says, or as many as there are usable CPUs.
+fn default_workers() -> Result<usize> {
+    let Some(text) = std::env::var_os("SHMPOOL_WORKERS") else {
+        return Ok(process::usable_cpus().min(N_WORKERS_MAX));
+    };
+    text.to_str().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+        let why = "is not a number of workers";
+        ErrorKind::Option { option: "SHMPOOL_WORKERS", value: format!("{text:?}"), why }.into()
+    })
+}
+
 /// Starts a supervisor and waits until its workers are live.
-fn start(arena: &Arena, n_workers: usize, start_wait: Duration) -> Result<Backend> {
+fn start(arena: &Arena, n_workers: usize, start_wait: Duration, workers: Workers) -> Result<Backend> {
     // With more workers than CPUs somebody else always wants the core.
     let spin = if process::usable_cpus() >= n_workers { SPIN } else { Duration::ZERO };
-    let shared = Arc::new(Shared::new(arena.clone(), n_workers, spin, start_wait)?);
+    let shared = Arc::new(Shared::new(arena.clone(), n_workers, spin, start_wait, workers)?);
     let supervisor = std::thread::Builder::new().name("shmpool-super".into()).spawn({
         let shared = Arc::clone(&shared);
         move || supervise(&shared)

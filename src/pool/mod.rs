@@ -12,6 +12,7 @@ mod inline;
 mod iterate;
 mod map_iter;
 mod scan;
+mod setup;
 mod submit;
 mod unzip;
 
@@ -39,7 +40,9 @@ use crate::arena::{Arena, ArenaStats};
 use crate::array::{Array, Contiguous, ContiguousMut, Indices, Input, Shape, Source, Target};
 use crate::error::Result;
 use crate::supervisor::Shared;
+pub use crate::supervisor::WorkerOutput;
 use crate::sync::{AtomicBool, AtomicU64, Relaxed};
+pub use crate::task::call::Started;
 use crate::task::job::JobSpec;
 use crate::task::mirror::Ended;
 pub use crate::task::mirror::Progress;
@@ -53,8 +56,14 @@ pub struct Stats {
     pub n_workers: usize,
     /// Jobs that have ended, failed ones too.
     pub n_jobs: u64,
+    /// Tasks that were submitted.
+    pub n_tasks: u64,
+    /// Of those, how many have not ended.
+    pub n_tasks_pending: u64,
     /// Workers that have died, of whatever cause.
     pub n_deaths: u64,
+    /// Workers that have run as many tasks as they may, and were replaced.
+    pub n_retired: u64,
     /// Bytes copied into the arena by `array_from` and its like. Jobs copy none.
     pub bytes_copied: u64,
     /// The arena.
@@ -123,6 +132,7 @@ struct Core {
     /// The process that built the pool: a forked child must not use it.
     owner: u32,
     n_jobs: AtomicU64,
+    n_tasks: AtomicU64,
     bytes_copied: AtomicU64,
     background: Background,
     /// Of submitted tasks, unless their call says otherwise.
@@ -195,17 +205,21 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::ForkedChild`](crate::ErrorKind::ForkedChild) in a forked child.
     pub fn stats(&self) -> Result<Stats> {
-        let n_deaths = match &self.core.backend {
+        let (n_deaths, n_retired, (n_running, n_pending)) = match &self.core.backend {
             Backend::Processes { shared, .. } => {
                 self.check_owner()?;
-                shared.lock().n_deaths
+                let engine = shared.lock();
+                (engine.n_deaths, engine.n_retired, engine.mirror.n_singles())
             }
-            Backend::Inline => 0,
+            Backend::Inline => (0, 0, (0, 0)),
         };
         Ok(Stats {
             n_workers: self.worker_pids().len(),
             n_jobs: self.core.n_jobs.load(Relaxed),
             n_deaths,
+            n_retired,
+            n_tasks: self.core.n_tasks.load(Relaxed),
+            n_tasks_pending: (n_running + n_pending) as u64,
             bytes_copied: self.core.bytes_copied.load(Relaxed),
             arena: self.core.arena.stats()?,
             level: self.core.level,

@@ -195,6 +195,7 @@ impl Call<'_> {
         });
         let single = Arc::new(Single::new(name, code, payload, keep, extra));
         core.submit(&single, may_wait)?;
+        core.n_tasks.fetch_add(1, Relaxed);
         Ok(Future::new(single, Arc::clone(core)))
     }
 

@@ -1,24 +1,27 @@
 //! The workers' processes: spawn, handshake, death, respawn.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
 
+use super::output::Output;
 use super::shared::{Engine, Shared, Stage, create_workers_segment};
 use super::{REAP_WAIT, Ready};
 use crate::control::handshake::{
-    ANSWER_BYTES_MAX, READY, Room, VARIABLE, Welcome, requested_room, requested_share, room_answer,
+    ANSWER_BYTES_MAX, EXIT_RETIRED, READY, Room, VARIABLE, Welcome, last_words, requested_room,
+    requested_share, room_answer,
 };
 use crate::error::{Death, ExitReason};
 use crate::segment::{Share, Ticket};
 use crate::sync::Relaxed;
 use crate::sys::process::{self, Child, ExecutableId};
-use crate::sys::socket;
+use crate::sys::{limits, socket};
 use crate::task::kernel::probe;
 use crate::task::mirror::Corrupt;
 
@@ -36,10 +39,33 @@ const HANG_UP_WAIT: Duration = Duration::from_millis(100);
 const FREEZE_WAIT: Duration = Duration::from_millis(5);
 const FREEZE_LOOKS: u32 = 50;
 
+/// What the builder has said of all workers.
+pub(crate) struct Workers {
+    /// [`Setup`](crate::control::setup::Setup).
+    pub(crate) setup: OwnedFd,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) output: WorkerOutput,
+    pub(crate) has_finalizer: bool,
+}
+
+/// Where the standard output and error of workers go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WorkerOutput {
+    /// Where those of this process go.
+    #[default]
+    Inherit,
+    /// To the pool, which keeps the last 4 KiB of each worker's: what a worker has said before it died is in the error.
+    Capture,
+    /// Nowhere.
+    Null,
+}
+
 /// One slot.
 pub(super) struct Member {
     incarnation: u16,
     state: State,
+    /// What its worker writes, if that is captured.
+    output: Option<Output>,
 }
 
 enum State {
@@ -76,6 +102,11 @@ impl Member {
         }
     }
 
+    /// The worker's output, while there may be more.
+    pub(super) fn output(&self) -> Option<BorrowedFd<'_>> {
+        self.output.as_ref().and_then(Output::pipe)
+    }
+
     /// Kills a worker that will never be one; its death is handled like any other.
     fn end(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Down { next: Instant::now() }) {
@@ -110,12 +141,14 @@ pub(super) struct Members {
     n_segments_failed: u32,
     /// Workers that were killed for a corrupt control segment which is not replaced yet.
     n_killed: u64,
+    /// Processes that the kernel has killed for want of memory, when last looked at.
+    n_oom_kills: u64,
 }
 
 impl Members {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let now = Instant::now();
-        let member = |_| Member { incarnation: 0, state: State::Down { next: now } };
+        let member = |_| Member { incarnation: 0, state: State::Down { next: now }, output: None };
         Members {
             shared: Arc::clone(shared),
             members: (0..shared.n_workers).map(member).collect(),
@@ -125,6 +158,7 @@ impl Members {
             next_segment: None,
             n_segments_failed: 0,
             n_killed: 0,
+            n_oom_kills: limits::oom_kills(),
         }
     }
 
@@ -162,6 +196,11 @@ impl Members {
     /// Deals with what the wait has shown.
     pub(super) fn handle(&mut self, ready: &[Ready]) {
         for (slot, ready) in ready.iter().enumerate() {
+            if ready.output
+                && let Some(output) = &mut self.members[slot].output
+            {
+                output.read();
+            }
             if ready.socket {
                 self.answer(slot);
             }
@@ -237,14 +276,40 @@ impl Members {
 
     /// Lets the workers end by themselves, then sees to it.
     pub(super) fn end(&mut self, grace: Duration) {
-        for member in &mut self.members {
-            if let State::Starting { child, .. } = &member.state {
+        for slot in 0..self.members.len() {
+            // One that is ready may have run tasks, though nobody has heard of it yet.
+            let has_answered =
+                |socket: &OwnedFd| matches!(socket::wait_readable(socket, Duration::ZERO), Ok(true));
+            if matches!(&self.members[slot].state, State::Starting { socket, .. } if has_answered(socket)) {
+                self.answer(slot);
+            }
+            if let State::Starting { child, .. } = &self.members[slot].state {
                 child.kill();
             }
+        }
+        let mut sockets = Vec::new();
+        for (slot, member) in self.members.iter_mut().enumerate() {
+            if let State::Live { socket, .. } = &member.state
+                && let Ok(socket) = socket.try_clone()
+            {
+                sockets.push((slot, socket));
+            }
+            // Nobody reads any more: what is written is lost, and no writer waits.
+            member.output = None;
         }
         if !self.reap_all(grace) {
             self.kill_all();
             self.reap_all(REAP_WAIT);
+        }
+        for (slot, socket) in sockets {
+            let mut message = [0; ANSWER_BYTES_MAX];
+            while let Ok(received) = socket::receive(&socket, &mut message)
+                && received.n_bytes > 0
+            {
+                if let Some(why) = last_words(&message[..received.n_bytes]) {
+                    tell(|| tracing::warn!(slot, %why, "worker's last words"));
+                }
+            }
         }
     }
 
@@ -290,7 +355,8 @@ impl Members {
         // Before it can claim anything.
         self.shared.lock().status[slot].is_filled = true;
         match start(&self.shared, &self.executable, slot, member.incarnation) {
-            Ok((child, socket)) => {
+            Ok((child, socket, output)) => {
+                member.output = output;
                 let deadline = Instant::now() + self.shared.start_wait;
                 self.shared.lock().status[slot].pid = Some(child.pid);
                 member.state = State::Starting { child, socket, deadline };
@@ -375,10 +441,22 @@ impl Members {
             ExitReason::Signal(libc::SIGKILL) if disconnected => ExitReason::Disconnected,
             reason => reason,
         };
-        let death = Death { pid: child.pid, reason, fault: None }; // the table may know more
-        tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
+        let pid = child.pid;
+        let last_words = member.output.take().map(Output::into_tail).unwrap_or_default();
+        // The table may know more.
+        let death = Death { pid, reason, fault: None, out_of_memory: false, last_words };
+        let death = Death { out_of_memory: self.was_out_of_memory(&death), ..death };
         // Whatever it told us: the table knows whether it held anything.
         let blamed = self.recover(slot, &death);
+        if was_live && reason == ExitReason::Code(EXIT_RETIRED) && !blamed {
+            let mut engine = self.shared.lock();
+            engine.n_deaths -= 1;
+            engine.n_retired += 1;
+            drop(engine);
+            tracing::debug!(slot, pid = death.pid, "worker has run as many tasks as it may");
+            return self.plan(slot, false, false);
+        }
+        tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
         if !was_live {
             let hint = "is shmpool::init() the first line of `main`?";
             return self
@@ -386,6 +464,18 @@ impl Members {
         }
         let in_vain = !death.reason.is_from_outside() && !blamed;
         self.plan(slot, in_vain, death.reason == ExitReason::Signal(libc::SIGTERM));
+    }
+
+    /// Whether a death looks like that of a process without memory: the machine's or the cgroup's killer has been at work
+    /// since the last look, or the worker has said so.
+    fn was_out_of_memory(&mut self, death: &Death) -> bool {
+        let n_kills = limits::oom_kills();
+        let before = std::mem::replace(&mut self.n_oom_kills, n_kills);
+        match death.reason {
+            ExitReason::Signal(libc::SIGKILL) => n_kills > before,
+            ExitReason::Signal(libc::SIGABRT) => death.last_words.contains("memory allocation of "),
+            _ => false,
+        }
     }
 
     /// Gives the dead worker's lease back; true if a task is to blame.
@@ -481,6 +571,10 @@ fn serve(shared: &Shared, slot: usize, socket: &OwnedFd) -> bool {
         let room = make_room(shared, slot as u16, entry, bytes);
         return socket::send(socket, &room_answer(&room), &[]).is_ok();
     }
+    if let Some(why) = last_words(message) {
+        tell(|| tracing::warn!(slot, %why, "worker's last words"));
+        return true;
+    }
     requested_share(message).is_some_and(|id| hand_over(shared, socket, id))
 }
 
@@ -533,15 +627,26 @@ fn start(
     executable: &io::Result<ExecutableId>,
     slot: usize,
     incarnation: u16,
-) -> Result<(Child, OwnedFd), String> {
+) -> Result<(Child, OwnedFd, Option<Output>), String> {
     let executable = *executable.as_ref().map_err(|error| format!("own executable: {error}"))?;
     let (ours, theirs) = socket::pair().map_err(|error| format!("control socket: {error}"))?;
     let workers = Arc::clone(&shared.lock().workers);
     let data_bytes = shared.arena.segment().size_bytes() as u64;
     let welcome = Welcome::new(slot as u16, incarnation, executable, probe().0, data_bytes);
-    let fds = [shared.parent.fd(), workers.fd(), shared.arena.segment().as_fd()];
+    let config = &shared.config;
+    let fds = [shared.parent.fd(), workers.fd(), shared.arena.segment().as_fd(), config.setup.as_fd()];
     let marker = format!("{} {slot}", std::process::id());
-    let child = Child::spawn(&format!("shmpool-w{slot}"), (VARIABLE, OsStr::new(&marker)), theirs)
+    let env = config.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+    let env = env.chain([(OsStr::new(VARIABLE), OsStr::new(&marker))]);
+    let (output, theirs_output) = match config.output {
+        WorkerOutput::Inherit => (None, None),
+        WorkerOutput::Null => (None, Some((Stdio::null(), Stdio::null()))),
+        WorkerOutput::Capture => {
+            let (ours, theirs, again) = pipe().map_err(|error| format!("pipe for its output: {error}"))?;
+            (Some(ours), Some((theirs.into(), again.into())))
+        }
+    };
+    let child = Child::spawn(&format!("shmpool-w{slot}"), env, theirs, theirs_output)
         .map_err(|error| format!("spawning /proc/self/exe: {error}"))?;
     // After the spawn: a child that could not be watched must not have touched anything, and it cannot before this.
     if let Err(error) = socket::send(&ours, bytemuck::bytes_of(&welcome), &fds) {
@@ -551,5 +656,12 @@ fn start(
         }
         return Err(format!("welcome: {error}"));
     }
-    Ok((child, ours))
+    Ok((child, ours, output))
+}
+
+/// A pipe for a worker's output: our end, and theirs twice.
+fn pipe() -> io::Result<(Output, OwnedFd, OwnedFd)> {
+    let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let again = theirs.try_clone()?;
+    Ok((Output::new(ours)?, theirs, again))
 }

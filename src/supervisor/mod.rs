@@ -5,8 +5,11 @@
 //! user code but the program's subscriber of `tracing` events, which must not use the pool.
 
 mod members;
+mod output;
 mod shared;
 
+pub use members::WorkerOutput;
+pub(crate) use members::Workers;
 pub(crate) use members::tell;
 pub(crate) use shared::{Engine, Shared, Stage};
 
@@ -28,6 +31,8 @@ const DOOMED_TICK: Duration = Duration::from_millis(5);
 const ONE_BY_ONE: Duration = Duration::from_millis(10);
 /// How long an idle worker has to end by itself when the pool ends.
 const GRACE: Duration = Duration::from_millis(250);
+/// The same where it has a finalizer to run.
+const FINALIZER_GRACE: Duration = Duration::from_secs(10);
 /// How long a killed worker may take to be gone. Only a task stuck in the kernel takes longer; it is left to
 /// the kernel then.
 const REAP_WAIT: Duration = Duration::from_secs(5);
@@ -44,7 +49,7 @@ pub(crate) fn supervise(shared: &Arc<Shared>) {
         members.give_up("its supervisor panicked".to_owned());
         return;
     }
-    members.end(GRACE);
+    members.end(if shared.config.has_finalizer { FINALIZER_GRACE } else { GRACE });
 }
 
 /// Until the pool stops.
@@ -91,6 +96,7 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
 struct Ready {
     socket: bool,
     ended: bool,
+    output: bool,
 }
 
 fn wait(shared: &Shared, members: &Members, wait: Duration) -> Vec<Ready> {
@@ -98,9 +104,8 @@ fn wait(shared: &Shared, members: &Members, wait: Duration) -> Vec<Ready> {
     for member in members.iter() {
         if let Some((socket, child)) = member.descriptors() {
             fds.push(PollFd::from_borrowed_fd(child, PollFlags::IN));
-            if let Some(socket) = socket {
-                fds.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
-            }
+            let others = socket.into_iter().chain(member.output());
+            fds.extend(others.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         }
     }
     // An interrupted wait is one more look around.
@@ -118,7 +123,11 @@ fn wait(shared: &Shared, members: &Members, wait: Duration) -> Vec<Ready> {
     members
         .iter()
         .map(|member| match member.descriptors() {
-            Some((socket, _)) => Ready { ended: next(), socket: socket.is_some() && next() },
+            Some((socket, _)) => Ready {
+                ended: next(),
+                socket: socket.is_some() && next(),
+                output: member.output().is_some() && next(),
+            },
             None => Ready::default(),
         })
         .collect()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::members::tell;
+use super::members::{Workers, tell};
 use crate::arena::Arena;
 use crate::control::mapped::Owned;
 use crate::control::parent::{COLLECTOR, LAYOUT, MAGIC, ParentControl};
@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(super) wakeup: OwnedFd,
     /// How long a worker may take from its spawn to its first word.
     pub(crate) start_wait: Duration,
+    pub(crate) config: Workers,
 }
 
 /// What the lock protects.
@@ -54,6 +55,8 @@ pub(crate) struct Engine {
     /// Why a worker did not start, when the pool was built.
     pub(crate) start_failure: Option<(usize, String)>,
     pub(crate) n_deaths: u64,
+    /// Workers that have run as many tasks as they may.
+    pub(crate) n_retired: u64,
     /// A caller waits for the result of a submitted task, and looks for all that end.
     pub(crate) caller_listens: bool,
     /// There is a thread that collects the results of submitted tasks.
@@ -73,7 +76,13 @@ pub(crate) struct Status {
 }
 
 impl Shared {
-    pub(crate) fn new(arena: Arena, n_workers: usize, spin: Duration, start_wait: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        arena: Arena,
+        n_workers: usize,
+        spin: Duration,
+        start_wait: Duration,
+        config: Workers,
+    ) -> Result<Self> {
         let parent: Owned<ParentControl> = Owned::create_read_only_for_others("parent")?;
         let header = &parent.get().header;
         header.n_workers.store(n_workers as u32, Relaxed);
@@ -94,12 +103,13 @@ impl Shared {
             bug: None,
             start_failure: None,
             n_deaths: 0,
+            n_retired: 0,
             caller_listens: false,
             has_collector: false,
             callbacks: Vec::new(),
         };
         let (engine, changed) = (Mutex::new(engine), Condvar::new());
-        Ok(Shared { arena, n_workers, parent, engine, changed, wakeup, start_wait })
+        Ok(Shared { arena, n_workers, parent, engine, changed, wakeup, start_wait, config })
     }
 
     /// The lock, poisoned or not: callers must get their arrays back. A job that a panic left half accounted

@@ -23,6 +23,12 @@ pub(crate) fn address_space_left() -> Option<u64> {
     Some(max.saturating_sub(pages * rustix::param::page_size() as u64))
 }
 
+/// Processes that the kernel has killed for want of memory so far, on this machine; 0 if it does not say.
+pub(crate) fn oom_kills() -> u64 {
+    let vmstat = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    vmstat.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or(0)
+}
+
 /// The machine's memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MemInfo {

@@ -10,8 +10,10 @@ use std::process::{Command, Stdio};
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal,
+    setrlimit, waitid,
 };
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::error::ExitReason;
 
@@ -30,9 +32,20 @@ impl Child {
     /// Without `pre_exec`, so that the standard library can use `posix_spawn` and a large parent costs
     /// nothing. To be called from a thread that lives as long as the child may: the parent-death signal comes
     /// when *it* ends.
-    pub(crate) fn spawn(name: &str, variable: (&str, &OsStr), socket: OwnedFd) -> io::Result<Self> {
-        let child =
-            Command::new(SELF).arg0(name).env(variable.0, variable.1).stdin(Stdio::from(socket)).spawn()?;
+    ///
+    /// Standard output and error go to `output`, or where ours go.
+    pub(crate) fn spawn<'a>(
+        name: &str,
+        env: impl Iterator<Item = (&'a OsStr, &'a OsStr)>,
+        socket: OwnedFd,
+        output: Option<(Stdio, Stdio)>,
+    ) -> io::Result<Self> {
+        let mut command = Command::new(SELF);
+        command.arg0(name).envs(env).stdin(Stdio::from(socket));
+        if let Some((stdout, stderr)) = output {
+            command.stdout(stdout).stderr(stderr);
+        }
+        let child = command.spawn()?;
         let pid = child.id();
         let number = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
         match pidfd_open(number, PidfdFlags::empty()) {
@@ -115,6 +128,30 @@ pub(crate) fn executable_id() -> io::Result<ExecutableId> {
     let file = std::fs::metadata(Path::new(SELF))?;
     let mtime_ns = file.mtime().wrapping_mul(1_000_000_000).wrapping_add(file.mtime_nsec()).cast_unsigned();
     Ok(ExecutableId { device: file.dev(), inode: file.ino(), size: file.size(), mtime_ns })
+}
+
+/// Limits the private memory of this process, in bytes.
+pub(crate) fn limit_data(bytes: u64) -> io::Result<()> {
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    Ok(setrlimit(Resource::Data, limit)?)
+}
+
+/// Adds to the niceness of this process.
+pub(crate) fn add_niceness(more: i32) -> io::Result<()> {
+    rustix::process::nice(more)?;
+    Ok(())
+}
+
+/// Has this thread, and those that it starts, run on these CPUs alone.
+pub(crate) fn run_on(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        if cpu >= CpuSet::MAX_CPU {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        set.set(cpu);
+    }
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 /// True on the thread that `main` runs on.

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // a function made of its type, and the addresses of lent arrays
 
 use std::any::type_name;
+use std::fmt::Display;
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
@@ -101,6 +102,50 @@ where
     }
 }
 
+/// What an initializer or a finalizer returns: nothing, or a `Result` whose error is told.
+pub trait Started {
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), String>;
+}
+
+impl Started for () {
+    fn into_result(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: Display> Started for Result<(), E> {
+    fn into_result(self) -> Result<(), String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+/// An initializer or a finalizer.
+pub(crate) struct Starting<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Function for Starting<F, A, R>
+where
+    F: Fn(A) -> R + Copy,
+    A: DeserializeOwned,
+    R: Started,
+{
+    unsafe fn call(call: &mut SingleCall<'_>) -> Result<Answer, String> {
+        let argument = decode::<A>("argument", call.argument)?;
+        // SAFETY: as for a plain function.
+        let f = unsafe { conjure::<F>() };
+        let cut = |mut why: String| {
+            while why.len() > WHY_BYTES_MAX {
+                why.pop();
+            }
+            why
+        };
+        answer(call, &f(argument).into_result().map_err(cut))
+    }
+}
+
+/// Bytes of an initializer's error, at most.
+const WHY_BYTES_MAX: usize = 400;
+
 /// `f(arrays, argument)`.
 pub(crate) struct WithArrays<L, F, A, R>(PhantomData<(L, F, A, R)>);
 
@@ -146,6 +191,11 @@ pub(crate) fn encode_into<V: Serialize>(
         Err(postcard::Error::SerializeBufferFull) => Ok(None),
         Err(error) => Err(refused::<V>(what, &error)),
     }
+}
+
+/// A value's bytes.
+pub(crate) fn encode<V: Serialize>(what: &str, value: &V) -> Result<Vec<u8>, String> {
+    postcard::to_stdvec(value).map_err(|error| refused::<V>(what, &error))
 }
 
 /// How many bytes [`encode_into`] would write.

@@ -737,6 +737,10 @@ mod tests {
     use crate::task::kernel::probe;
     use crate::task::message::write_message;
 
+    fn death(reason: ExitReason) -> Death {
+        Death { pid: 1, reason, fault: None, out_of_memory: false, last_words: String::new() }
+    }
+
     /// Two control segments and their mirror, without any process.
     struct Bench {
         parent: Owned<ParentControl>,
@@ -797,7 +801,7 @@ mod tests {
         }
 
         fn die(&mut self, slot: u16, signal: i32) -> bool {
-            let death = Death { pid: 1, reason: ExitReason::Signal(signal), fault: None };
+            let death = death(ExitReason::Signal(signal));
             let (mirror, control) = self.split();
             mirror.recover(control, slot, &death).unwrap()
         }
@@ -980,7 +984,7 @@ mod tests {
         let other = (claim.entry as usize + 1) % words.len();
         let owned = words[other].state().owned(Tag::Running, Owner { slot: 0, incarnation: 1 });
         words[other].state.store(owned.0, Relaxed);
-        let death = Death { pid: 1, reason: ExitReason::Code(1), fault: None };
+        let death = death(ExitReason::Code(1));
         let (mirror, control) = bench.split();
         mirror.recover(control, 0, &death).unwrap_err();
     }
@@ -1062,7 +1066,7 @@ mod tests {
             let (mirror, control) = bench.split();
             for slot in 0..2 {
                 let _ = mirror.account(control, job);
-                let _ = mirror.recover(control, slot, &Death { pid: 1, reason: ExitReason::Code(1), fault: None });
+                let _ = mirror.recover(control, slot, &death(ExitReason::Code(1)));
                 let _ = mirror.check_owners(control, |slot| slot < 2);
                 prop_assert!(mirror.n_done(control, job) <= 100);
             }

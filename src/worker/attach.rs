@@ -3,13 +3,14 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use super::Worker;
 use super::shares::Shares;
+use super::{Worker, setup};
 use crate::control::N_OPERANDS;
 use crate::control::entry::Owner;
 use crate::control::handshake::{READY, REFUSED, Welcome};
 use crate::control::mapped::Mapped;
 use crate::control::parent::{MAGIC, ParentControl};
+use crate::control::setup::Setup;
 use crate::control::worker::WorkerControl;
 use crate::error::Error;
 use crate::segment::{Access, Mapping, Segment};
@@ -45,12 +46,13 @@ impl Worker {
         fds: Vec<OwnedFd>,
     ) -> Result<Self, (OwnedFd, String)> {
         match segments(&welcome, fds) {
-            Ok((parent, workers, data)) => Ok(Worker {
+            Ok((parent, workers, data, setup)) => Ok(Worker {
                 me: Owner { slot: welcome.slot as u16, incarnation: welcome.incarnation as u16 },
                 parent,
                 workers,
                 data,
                 shares: Shares::default(),
+                setup,
                 socket: control,
             }),
             Err(reason) => Err((control, reason)),
@@ -93,14 +95,14 @@ pub(super) fn map_to(data: &mut Mapping, wanted: u64) -> Result<(), String> {
 /// What the mapping of the data segment grows by, at least.
 const HIGH_WATER_STEP: usize = 16 << 20;
 
-type Segments = (Mapped<ParentControl>, Mapped<WorkerControl>, Mapping);
+type Segments = (Mapped<ParentControl>, Mapped<WorkerControl>, Mapping, Setup);
 
 fn segments(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
     let executable = process::executable_id().map_err(|error| format!("own executable: {error}"))?;
     welcome.check(executable, probe().0)?;
     let n_fds = fds.len();
-    let [parent, workers, data]: [OwnedFd; 3] =
-        fds.try_into().map_err(|_| format!("descriptors: found {n_fds}, wanted 3"))?;
+    let [parent, workers, data, setup]: [OwnedFd; 4] =
+        fds.try_into().map_err(|_| format!("descriptors: found {n_fds}, wanted 4"))?;
     let parent: Mapped<ParentControl> = Mapped::attach_read_only(parent).map_err(text)?;
     // Acquire: pairs with the Release of the parent, which writes the magic last.
     let magic = parent.get().header.magic.load(Acquire);
@@ -117,7 +119,9 @@ fn segments(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
         // arena.
         mapping.dont_fork().and_then(|()| mapping.dont_dump()).map_err(text)?;
     }
-    Ok((parent, workers, data))
+    let setup = Setup::from_file(&setup).map_err(|error| format!("setup: {error}"))?;
+    setup::prepare(&setup, welcome.slot as u16)?;
+    Ok((parent, workers, data, setup))
 }
 
 fn text(error: Error) -> String {

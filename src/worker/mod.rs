@@ -6,6 +6,7 @@
 mod attach;
 mod faults;
 mod run;
+mod setup;
 mod shares;
 mod single;
 mod start;
@@ -17,13 +18,16 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::control::entry::{Claim, Owner};
+use crate::control::handshake::{EXIT_RETIRED, farewell};
 use crate::control::mapped::Mapped;
 use crate::control::parent::ParentControl;
+use crate::control::setup::Setup;
 use crate::control::worker::WorkerControl;
 use crate::park::{self, Spin};
 use crate::ring::Ring;
 use crate::segment::Mapping;
 use crate::sync::Relaxed;
+use crate::sys::socket;
 
 /// A worker that has attached.
 pub(crate) struct Worker {
@@ -34,6 +38,8 @@ pub(crate) struct Worker {
     data: Mapping,
     /// What its jobs use beside it.
     shares: shares::Shares,
+    /// What the builder has said of all workers.
+    setup: Setup,
     /// Kept open: its end tells the parent that we are gone, and the other way round.
     socket: OwnedFd,
 }
@@ -42,8 +48,17 @@ pub(crate) struct Worker {
 const IDLE: Duration = Duration::from_millis(20);
 
 impl Worker {
-    /// Runs tasks until the pool ends.
-    pub(crate) fn run(mut self) {
+    /// Runs tasks until the pool ends, or as many as it may, and then the finalizer; the exit code.
+    pub(crate) fn run(mut self) -> i32 {
+        let code = self.run_tasks();
+        if let Err(why) = setup::finish(&self.setup) {
+            // Should the parent not hear it: so it does not want to.
+            let _ = socket::send(&self.socket, &farewell(&why), &[]);
+        }
+        code
+    }
+
+    fn run_tasks(&mut self) -> i32 {
         let n_workers = (self.parent.get().header.n_workers.load(Relaxed) as usize).max(1);
         let spin_ns = self.parent.get().header.spin_ns.load(Relaxed);
         let mut spin = Spin::new(Duration::from_nanos(spin_ns));
@@ -54,7 +69,10 @@ impl Worker {
             if let Some(claim) = self.take(n_workers).or_else(|| spin.until(|| self.take(n_workers))) {
                 idle = false;
                 spin.found();
-                runner.run(&mut self, &claim);
+                runner.run(self, &claim);
+                if self.setup.tasks_max.is_some_and(|max| runner.n_singles >= max) {
+                    return EXIT_RETIRED;
+                }
                 continue;
             }
             let slot = &self.workers.get().slots[usize::from(self.me.slot)];
@@ -65,7 +83,7 @@ impl Worker {
             }
             // Relaxed: nothing travels with it; it is looked at after every wake.
             if self.parent.get().header.stop.load(Relaxed) != 0 {
-                return;
+                return 0;
             }
             let wait = if idle { None } else { Some(IDLE) };
             park::sleep(&self.parent.get().wake, epoch, (self.me.slot.into(), slot), wait);
@@ -73,7 +91,7 @@ impl Worker {
             if !idle && self.parent.get().wake.epoch.load(Relaxed) == epoch {
                 // Nothing came for a while.
                 idle = true;
-                runner.release_memory(&mut self);
+                runner.release_memory(self);
             }
         }
     }

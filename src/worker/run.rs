@@ -16,6 +16,8 @@ use crate::task::panics::caught;
 
 /// A job as this worker sees it, kept from lease to lease.
 pub(super) struct Runner {
+    /// Submitted tasks so far.
+    pub(super) n_singles: u64,
     /// Number of the job that `invocation` was made for; 0: none.
     job_id: u64,
     code: Option<Run>,
@@ -30,7 +32,15 @@ pub(super) struct Runner {
 impl Runner {
     pub(super) fn new() -> Self {
         let params = Box::new(Params([0; PARAMS_BYTES_MAX / 8]));
-        Runner { job_id: 0, code: None, invocation: Invocation::new(), params, populate: false, populated: 0 }
+        Runner {
+            n_singles: 0,
+            job_id: 0,
+            code: None,
+            invocation: Invocation::new(),
+            params,
+            populate: false,
+            populated: 0,
+        }
     }
 
     /// Gives back what the last jobs needed beside the arena.
@@ -50,6 +60,7 @@ impl Runner {
             (u64::from(descriptor.start.load(Relaxed)), u64::from(descriptor.len.load(Relaxed)));
         let job = descriptor.job.load(Relaxed);
         if job == SINGLE {
+            self.n_singles += 1;
             self.job_id = 0; // its mappings may move, and a fault is in the task's arrays then
             return single::run(worker, claim);
         }

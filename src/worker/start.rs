@@ -62,7 +62,7 @@ fn mark_initialised() {
 /// Refuses to build a pool whose workers would not become workers.
 pub(crate) fn require_init() -> Result<()> {
     if is_worker() {
-        return Err(ErrorKind::InWorker.into());
+        return Ok(()); // the program's `init` is where we came in
     }
     if marker().is_some() {
         // We were started as a worker, and nobody has called `init()`. Were this pool built, its workers
@@ -149,9 +149,9 @@ fn marker() -> Option<Marker> {
 fn enter(marker: &Marker) -> ! {
     match start(marker) {
         Ok(worker) => {
-            worker.run();
+            let code = worker.run();
             // Not `exit_now`: what kernels have printed may still be buffered.
-            std::process::exit(0);
+            std::process::exit(code);
         }
         Err(reason) => {
             eprintln!("shmpool: worker {} of process {}: {reason}", marker.slot, marker.parent);

@@ -30,6 +30,7 @@ struct Bench {
 
 fn main() -> ExitCode {
     shmpool::init();
+    procspawn::init();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

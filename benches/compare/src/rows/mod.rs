@@ -12,6 +12,7 @@ mod memory;
 mod photos;
 mod polynomial;
 mod start;
+mod submit;
 
 use crate::race::Row;
 use crate::{Bench, Result};
@@ -19,13 +20,14 @@ use crate::{Bench, Result};
 type Run = fn(&Bench) -> Result<Vec<Row>>;
 
 /// In the order in which they are run, by the names that the command line knows.
-pub(crate) const ALL: [(&str, Run); 14] = [
+pub(crate) const ALL: [(&str, Run); 15] = [
     ("into", maps::into),
     ("fresh", maps::fresh),
     ("polynomial", polynomial::run),
     ("mandelbrot", mandelbrot::run),
     ("job", job::two_tasks),
     ("tasks", job::many_tasks),
+    ("submit", submit::run),
     ("start", start::run),
     ("memory", memory::run),
     ("file", file::run),
