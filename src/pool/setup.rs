@@ -25,7 +25,8 @@ impl Builder {
     /// thread_local!(static TABLE: OnceCell<Vec<f64>> = const { OnceCell::new() });
     ///
     /// fn make_table(n: usize) -> Result<(), std::num::TryFromIntError> {
-    ///     TABLE.with(|table| table.set((0..u32::try_from(n)?).map(|i| f64::from(i).sqrt()).collect())).unwrap();
+    ///     let n = u32::try_from(n)?;
+    ///     TABLE.with(|table| table.set((0..n).map(|i| f64::from(i).sqrt()).collect())).expect("set once");
     ///     Ok(())
     /// }
     ///

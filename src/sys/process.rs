@@ -46,6 +46,7 @@ impl Child {
             command.stdout(stdout).stderr(stderr);
         }
         let child = command.spawn()?;
+        drop(command); // with the descriptors that are the child's now: there may be none left
         let pid = child.id();
         let number = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
         match pidfd_open(number, PidfdFlags::empty()) {
@@ -228,6 +229,18 @@ pub(crate) fn reset_signals() {
 /// Asks the out-of-memory killer to take this process before its parent.
 pub(crate) fn prefer_to_be_killed() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
+/// Has the allocator keep what is freed until [`release_heap`], which an idle worker calls: values of megabytes would cost a
+/// page fault for each page of each of them, several times what it takes to fill them.
+pub(crate) fn keep_heap() {
+    // SAFETY: takes numbers. A threshold that is too much for an older C library is not taken, and the one before stays.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+    }
 }
 
 /// Gives the allocator's free memory back to the system.

@@ -46,6 +46,8 @@ pub(crate) struct Worker {
 
 /// After this long without work a worker gives its scratch memory back.
 const IDLE: Duration = Duration::from_millis(20);
+/// The same after a task with a large argument or result: its like needs that memory again, and each page costs.
+const IDLE_LARGE: Duration = Duration::from_millis(250);
 
 impl Worker {
     /// Runs tasks until the pool ends, or as many as it may, and then the finalizer; the exit code.
@@ -85,7 +87,8 @@ impl Worker {
             if self.parent.get().header.stop.load(Relaxed) != 0 {
                 return 0;
             }
-            let wait = if idle { None } else { Some(IDLE) };
+            let busy_for = if runner.was_large { IDLE_LARGE } else { IDLE };
+            let wait = (!idle).then_some(busy_for);
             park::sleep(&self.parent.get().wake, epoch, (self.me.slot.into(), slot), wait);
             park::woke(slot);
             if !idle && self.parent.get().wake.epoch.load(Relaxed) == epoch {

@@ -18,6 +18,8 @@ use crate::task::panics::caught;
 pub(super) struct Runner {
     /// Submitted tasks so far.
     pub(super) n_singles: u64,
+    /// The last task had an argument or a result that did not fit beside it.
+    pub(super) was_large: bool,
     /// Number of the job that `invocation` was made for; 0: none.
     job_id: u64,
     code: Option<Run>,
@@ -34,6 +36,7 @@ impl Runner {
         let params = Box::new(Params([0; PARAMS_BYTES_MAX / 8]));
         Runner {
             n_singles: 0,
+            was_large: false,
             job_id: 0,
             code: None,
             invocation: Invocation::new(),
@@ -62,7 +65,8 @@ impl Runner {
         if job == SINGLE {
             self.n_singles += 1;
             self.job_id = 0; // its mappings may move, and a fault is in the task's arrays then
-            return single::run(worker, claim);
+            self.was_large = single::run(worker, claim);
+            return;
         }
         let job = (job as usize).min(crate::control::N_JOBS - 1);
         let prepared = self.prepare(worker, job, descriptor.job_id.load(Relaxed), start + len);

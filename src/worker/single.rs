@@ -25,8 +25,8 @@ use crate::task::single::LentRecord;
 const PAYLOAD: usize = N_OPERANDS - 1;
 const _: () = assert!(LENT_MAX <= PAYLOAD);
 
-/// Runs the task that was claimed, and says what came of it.
-pub(super) fn run(worker: &mut Worker, claim: &Claim) {
+/// Runs the task that was claimed, and says what came of it. True if its argument or result was large.
+pub(super) fn run(worker: &mut Worker, claim: &Claim) -> bool {
     let entry = claim.entry as usize;
     let timed = worker.parent.get().singles[entry].flags.load(Relaxed) & TIMED != 0;
     let words = &worker.workers.get().entries[entry];
@@ -36,7 +36,9 @@ pub(super) fn run(worker: &mut Worker, claim: &Claim) {
     // From here on a death is the task's: its argument's own code runs too.
     words.begin(0);
     let mut text = [0; MESSAGE_BYTES_MAX];
+    let has_block = worker.parent.get().singles[entry].offset.load(Relaxed) != INLINE;
     let ended = caught(|| call(worker, claim, &mut text));
+    let was_large = has_block || matches!(ended, Ok(Ok(Answer::InRoom(_))));
 
     let workers = worker.workers.get();
     let (words, message) = (&workers.entries[entry], &workers.messages[entry]);
@@ -66,6 +68,7 @@ pub(super) fn run(worker: &mut Worker, claim: &Claim) {
         process::exit_now(super::run::EXIT_ROBBED);
     }
     park::count_single(&worker.parent.get().listener, &workers.listeners);
+    was_large
 }
 
 /// Finds the argument and the arrays, and calls the function.

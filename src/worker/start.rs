@@ -168,6 +168,7 @@ fn start(marker: &Marker) -> std::result::Result<Worker, String> {
     let control =
         process::take_stdin().map_err(|error| format!("control socket on standard input: {error}"))?;
     process::prefer_to_be_killed();
+    process::keep_heap();
     process::set_name(&marker.name());
     install_hook();
     faults::install();
