@@ -328,7 +328,7 @@ fn a_worker_killed_after_any_instruction_of_submitted_tasks_runs_none_twice_and_
         for ((times, result), size) in runs.into_iter().zip(results).zip(sizes) {
             match result {
                 Ok(bytes) => {
-                    assert!(times == 1 && bytes == vec![7; size], "killed after {n} instructions: {times}");
+                    assert!(times == 1 && bytes == vec![7; *size], "killed after {n} instructions: {times}");
                 }
                 Err(error) => {
                     let is_death =
