@@ -137,3 +137,8 @@ macro_rules! test_workers {
 pub mod __private {
     pub use crate::worker::enter_before_main;
 }
+
+/// The snippets of the page for people who come from other pools.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/from-process-pool-executor.md")]
+mod from_process_pool_executor {}

@@ -1,4 +1,5 @@
 //! Single tasks: what they are given, what they return, and what their futures say meanwhile.
+#![allow(unsafe_code)] // `fork`
 
 mod common;
 
@@ -550,14 +551,14 @@ fn shutdown_that_does_not_wait_and_one_that_cancels() {
 }
 
 #[test]
-fn kill_tasks_ends_what_runs() {
-    let _watchdog = watchdog("kill_tasks_ends_what_runs", 60);
+fn terminate_ends_what_runs() {
+    let _watchdog = watchdog("terminate_ends_what_runs", 60);
     let pool = pool_of(2);
     let busy = Busy::new(&pool);
     let pending = pool.submit(double, 1).unwrap();
-    pool.kill_tasks().unwrap();
+    pool.terminate().unwrap();
     assert!(pending.is_cancelled() && busy.0.iter().all(Future::is_cancelled));
-    pool.kill_tasks().unwrap();
+    pool.terminate().unwrap();
     let ys = pool.map(&pool.zeros::<u8>(10).unwrap(), |x| x + 1).unwrap();
     assert_eq!(*ys, [1; 10], "arrays are another matter");
 }
@@ -594,4 +595,50 @@ fn an_array_of_results_is_an_ordinary_array() {
     let sum = |xs: Lent<'_, u32>, (): ()| xs.iter().sum::<u32>();
     let futures = [0; 3].map(|_| pool.submit_on(Arc::clone(&xs), sum, ()).unwrap());
     assert!(futures.iter().all(|future| future.result().unwrap() == 6));
+}
+
+#[test]
+fn a_death_after_shutdown_is_still_told_and_a_cancelled_task_holds_nothing_up() {
+    let _watchdog = watchdog("a_death_after_shutdown", 60);
+    let pool = pool_of(1);
+    let late = |(): ()| -> u64 {
+        thread::sleep(Duration::from_millis(50));
+        std::process::exit(9)
+    };
+    let (dead, next) = (pool.submit(late, ()).unwrap(), pool.submit(double, 1).unwrap());
+    let cancelled = pool.submit(double, 2).unwrap();
+    assert!(cancelled.cancel());
+    pool.shutdown(false, false).unwrap();
+    assert!(matches!(dead.result().unwrap_err().kind(), ErrorKind::TaskDied { .. }));
+    assert_eq!(next.result().unwrap(), 2, "what was submitted before is done");
+    pool.shutdown(true, false).unwrap();
+}
+
+#[test]
+fn a_forked_child_is_refused_and_the_parent_notices_nothing() {
+    alone(
+        "a_forked_child_is_refused_and_the_parent_notices_nothing",
+        |_| (),
+        || {
+            let _watchdog = watchdog("a_forked_child_is_refused", 60);
+            let pool = pool_of(1);
+            let pending = pool.submit(sleep, 100).unwrap();
+            // SAFETY: the child calls nothing but what is to refuse it, and leaves at once.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let refused = |kind: &ErrorKind| matches!(kind, ErrorKind::ForkedChild { .. });
+                let submit = pool.submit(double, 1).is_err_and(|error| refused(error.kind()));
+                let result = pending.result().is_err_and(|error| refused(error.kind()));
+                let rest = !pending.cancel() && !pending.cancel_running() && !pending.is_running();
+                let shut = pool.shutdown(true, true).is_err_and(|error| refused(error.kind()));
+                // SAFETY: never returns.
+                unsafe { libc::_exit(i32::from(!(submit && result && rest && shut))) };
+            }
+            let mut status = 0;
+            // SAFETY: waits for the child that was just made.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!(status, 0);
+            assert_eq!(pending.result().unwrap(), 100);
+        },
+    );
 }

@@ -399,7 +399,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`ErrorKind::ForkedChild`].
-    pub fn kill_tasks(&self) -> Result<()> {
+    pub fn terminate(&self) -> Result<()> {
         self.shutdown(false, true)?;
         if let Backend::Processes { shared, .. } = &self.core.backend {
             shared.lock().mirror.doom_all_singles();
