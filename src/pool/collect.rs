@@ -12,6 +12,7 @@ use crate::control::parent::{CALLER, COLLECTOR};
 use crate::error::{Error, Result};
 use crate::park::{self, Spin};
 use crate::supervisor::{Engine, Shared, Stage, tell};
+use crate::sync::Relaxed;
 use crate::task::single::{Outcome, Single};
 
 /// The first sleep of a listener, and the last: he looks around at least this often.
@@ -56,7 +57,7 @@ fn collect_until_the_end(shared: &Arc<Shared>) {
         }
         drop(engine);
         patience.got_somewhere();
-        deliver(shared, ended);
+        deliver(shared, ended, Some(COLLECTOR));
         for callback in callbacks {
             // The program's own code, on our thread.
             tell(callback);
@@ -83,20 +84,34 @@ fn look(shared: &Shared, engine: &mut Engine) -> Vec<(Arc<Single>, Outcome)> {
     engine.mirror.take_ended()
 }
 
-/// Tells everybody; callbacks go to the collector.
-pub(super) fn deliver(shared: &Shared, ended: Vec<(Arc<Single>, Outcome)>) {
+/// Tells everybody what `me`, if it is a listener, has found; callbacks go to the collector.
+pub(super) fn deliver(shared: &Shared, ended: Vec<(Arc<Single>, Outcome)>, me: Option<usize>) {
+    if ended.is_empty() {
+        return;
+    }
     let mut callbacks = Vec::new();
     for (single, outcome) in ended {
         // A waker, and the end of a lease, are other people's code.
         tell(|| callbacks.extend(single.end(outcome)));
     }
-    if callbacks.is_empty() {
+    // Relaxed: a hint; a caller who has just begun to listen sees the ends above in the tasks themselves, or looks again
+    // after a tick.
+    let caller_listens = shared.parent.get().listener.who.load(Relaxed) as usize == CALLER;
+    let not_by_caller = caller_listens && me != Some(CALLER);
+    if callbacks.is_empty() && !not_by_caller {
         return;
     }
     let mut engine = shared.lock();
+    if not_by_caller {
+        // He may sleep on the word, waiting for one of these.
+        shared.wake_listener(&engine, CALLER);
+    }
+    if callbacks.is_empty() {
+        return;
+    }
     if engine.has_collector {
         engine.callbacks.extend(callbacks);
-        shared.wake_collector(&engine);
+        shared.wake_listener(&engine, COLLECTOR);
     } else {
         drop(engine);
         callbacks.into_iter().for_each(tell);
@@ -142,7 +157,7 @@ pub(super) fn wait(shared: &Arc<Shared>, single: &Single, wait: Option<Duration>
             if !ended.is_empty() {
                 patience.got_somewhere();
                 spin.found();
-                deliver(shared, ended);
+                deliver(shared, ended, Some(CALLER));
                 continue;
             }
             if single.is_ended() {
@@ -172,10 +187,10 @@ impl Drop for Listening<'_> {
         // What was told to us since our last look, nobody would look for.
         let ended = look(shared, &mut engine);
         if engine.mirror.n_singles() != (0, 0) {
-            shared.wake_collector(&engine); // it listens from now on, and looks around
+            shared.wake_listener(&engine, COLLECTOR); // it listens from now on, and looks around
         }
         drop(engine);
-        deliver(shared, ended);
+        deliver(shared, ended, None);
     }
 }
 
@@ -212,20 +227,18 @@ impl Patience {
 /// Accounts for what has ended, if the account is not as it should be.
 pub(super) fn look_once(shared: &Shared) {
     let ended = look(shared, &mut shared.lock());
-    deliver(shared, ended);
+    deliver(shared, ended, None);
 }
 
 /// Cancels every task that no worker has begun.
 pub(super) fn cancel_pending(shared: &Shared) {
     let mut engine = shared.lock();
-    if engine.is_corrupt() {
-        return; // in a moment there is a fresh table, and nobody to run them
-    }
+    let not_believed = engine.is_corrupt();
     let (mirror, control) = engine.split(shared.parent.get());
-    mirror.withdraw_all_singles(control);
+    mirror.withdraw_all_singles(control, not_believed);
     let ended = mirror.take_ended();
     drop(engine);
-    deliver(shared, ended);
+    deliver(shared, ended, None);
 }
 
 /// Waits until no task is left.
@@ -247,7 +260,7 @@ pub(super) fn wait_until_idle(shared: &Arc<Shared>) {
 /// Joins the collector.
 pub(super) fn join(shared: &Shared, collector: Option<JoinHandle<()>>) {
     if let Some(collector) = collector {
-        shared.wake_collector(&shared.lock());
+        shared.wake_listener(&shared.lock(), COLLECTOR);
         let _ = collector.join();
     }
 }

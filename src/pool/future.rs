@@ -84,7 +84,7 @@ impl<R> Future<R> {
                 mirror.take_ended()
             };
             drop(engine);
-            collect::deliver(shared, ended);
+            collect::deliver(shared, ended, None);
         }
         self.is_cancelled()
     }

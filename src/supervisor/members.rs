@@ -35,6 +35,9 @@ const NO_HURRY: Duration = Duration::from_millis(200);
 /// first.
 const HANG_UP_WAIT: Duration = Duration::from_millis(100);
 
+/// How often the output of workers is read that are ending.
+const OUTPUT_LOOK: Duration = Duration::from_millis(10);
+
 /// How long a worker may take to stop, and how often it is looked at meanwhile.
 const FREEZE_WAIT: Duration = Duration::from_millis(5);
 const FREEZE_LOOKS: u32 = 50;
@@ -119,7 +122,13 @@ impl Member {
     }
 
     fn child(&self) -> Option<&Child> {
-        match &self.state {
+        self.state.child()
+    }
+}
+
+impl State {
+    fn child(&self) -> Option<&Child> {
+        match self {
             State::Down { .. } => None,
             State::Starting { child, .. } | State::Live { child, .. } | State::Ending { child, .. } => {
                 Some(child)
@@ -242,10 +251,15 @@ impl Members {
         let deadline = Instant::now() + wait;
         let mut all = true;
         for (slot, member) in self.members.iter_mut().enumerate() {
-            let Some(child) = member.child() else { continue };
+            let Some(child) = member.state.child() else { continue };
             let mut gone = child.try_reap().is_some();
             while !gone && Instant::now() < deadline {
-                let left = deadline.saturating_duration_since(Instant::now());
+                let mut left = deadline.saturating_duration_since(Instant::now());
+                if let Some(output) = &mut member.output {
+                    // A finalizer that has much to say must not wait for a reader.
+                    output.read();
+                    left = left.min(OUTPUT_LOOK);
+                }
                 let _ = socket::wait_readable(child.pidfd(), left);
                 gone = child.try_reap().is_some();
             }
@@ -288,14 +302,12 @@ impl Members {
             }
         }
         let mut sockets = Vec::new();
-        for (slot, member) in self.members.iter_mut().enumerate() {
+        for (slot, member) in self.members.iter().enumerate() {
             if let State::Live { socket, .. } = &member.state
                 && let Ok(socket) = socket.try_clone()
             {
                 sockets.push((slot, socket));
             }
-            // Nobody reads any more: what is written is lost, and no writer waits.
-            member.output = None;
         }
         if !self.reap_all(grace) {
             self.kill_all();
@@ -448,11 +460,7 @@ impl Members {
         let death = Death { out_of_memory: self.was_out_of_memory(&death), ..death };
         // Whatever it told us: the table knows whether it held anything.
         let blamed = self.recover(slot, &death);
-        if was_live && reason == ExitReason::Code(EXIT_RETIRED) && !blamed {
-            let mut engine = self.shared.lock();
-            engine.n_deaths -= 1;
-            engine.n_retired += 1;
-            drop(engine);
+        if was_live && is_retirement(&death) && !blamed {
             tracing::debug!(slot, pid = death.pid, "worker has run as many tasks as it may");
             return self.plan(slot, false, false);
         }
@@ -482,7 +490,6 @@ impl Members {
     fn recover(&mut self, slot: usize, death: &Death) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut engine = shared.lock();
-        engine.n_deaths += 1;
         engine.status[slot] = Default::default();
         engine.clear_slot(slot);
         // A table that is known to be corrupt is not believed; what it held is offered again with the fresh one.
@@ -496,6 +503,11 @@ impl Members {
                 }
             }
         };
+        if is_retirement(death) && !blamed {
+            engine.n_retired += 1;
+        } else {
+            engine.n_deaths += 1;
+        }
         let breaks = engine.mirror.take_break();
         // It may have been woken for a hint that it never took: another one has to look.
         shared.announce(&engine, true);
@@ -544,6 +556,11 @@ impl Members {
             self.give_up(format!("{} workers in a row ended without finishing a task", self.n_in_vain));
         }
     }
+}
+
+/// Whether a worker that was at no task has ended because it has run as many as it may.
+fn is_retirement(death: &Death) -> bool {
+    death.reason == ExitReason::Code(EXIT_RETIRED)
 }
 
 /// Stops a worker; false if it does not within a moment: it has ended, or is deep in the kernel.

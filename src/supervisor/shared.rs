@@ -143,9 +143,9 @@ impl Shared {
         park::wake_workers(wake, bits.unwrap_or(asleep), slots.iter().enumerate());
     }
 
-    /// Makes the collector look.
-    pub(crate) fn wake_collector(&self, engine: &Engine) {
-        let word = &engine.workers.get().listeners[COLLECTOR];
+    /// Makes who listens for submitted tasks look.
+    pub(crate) fn wake_listener(&self, engine: &Engine, who: usize) {
+        let word = &engine.workers.get().listeners[who];
         // AcqRel: as when a worker counts a task; one too many is a look too many.
         word.completed.fetch_add(1, AcqRel);
         park::wake_caller(word);
@@ -155,7 +155,7 @@ impl Shared {
     pub(super) fn remind_collector(&self) {
         let engine = self.lock();
         if engine.mirror.n_singles() != (0, 0) {
-            self.wake_collector(&engine);
+            self.wake_listener(&engine, COLLECTOR);
         }
     }
 

@@ -345,9 +345,10 @@ impl Mirror {
         true
     }
 
-    /// Ends every task that no worker has claimed.
-    pub(crate) fn withdraw_all_singles(&mut self, control: Control<'_>) {
-        let held = self.singles.held.iter().flatten().map(|held| Arc::clone(&held.single));
+    /// Ends every task that no worker has claimed; only those that wait for a place in the table if that is `not_believed`.
+    pub(crate) fn withdraw_all_singles(&mut self, control: Control<'_>, not_believed: bool) {
+        let held =
+            self.singles.held.iter().flatten().filter(|_| !not_believed).map(|held| Arc::clone(&held.single));
         let all: Vec<Arc<Single>> = held.chain(self.singles.queue.iter().cloned()).collect();
         for single in all {
             self.withdraw_single(control, &single);
@@ -462,15 +463,15 @@ impl Mirror {
             return Ok(false);
         }
         let single = self.let_go(control, entry).single;
-        if at == 0 {
-            self.queue_again(single);
-            self.fill_table(control)?;
-            return Ok(false);
-        }
         // Relaxed: under the engine's lock.
         let outcome = match single.doomed.load(Relaxed) {
             CANCELLED => Failed::Cancelled,
             LATE => Failed::TimedOut(single.extra().time_limit.unwrap_or_default()),
+            _ if at == 0 => {
+                self.queue_again(single);
+                self.fill_table(control)?;
+                return Ok(false);
+            }
             _ => {
                 let fault =
                     fault.map(|(operand, byte)| Fault { array: LENT[operand.min(LENT.len() - 1)], byte });
@@ -487,7 +488,7 @@ impl Mirror {
             }
         };
         self.singles.ended.push((single, outcome.into()));
-        Ok(true)
+        Ok(at == 1)
     }
 
     /// Starts over with a fresh worker-written segment: who was at which task cannot be known.
