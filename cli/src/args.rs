@@ -5,8 +5,10 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::blend::{Mode, parse_opacity};
 use crate::deadline::parse_seconds;
 
 /// Exit codes, for the end of every long help text. `README.md` has the same table, and `tests/face.rs` compares them.
@@ -80,6 +82,20 @@ pub(crate) struct ImageArgs {
     #[arg(long, value_name = "N", default_value_t = 85, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) quality: u8,
 
+    /// A second image, blended over what the steps make of the first (or of each)
+    ///
+    /// It must have the size, the channels and the bits a sample that the steps make.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) blend: Option<PathBuf>,
+
+    /// What becomes of two samples; `over` needs colours and alpha, and lays pixels over each other as their alpha says
+    #[arg(long, value_name = "MODE", requires = "blend", default_value = "normal", value_parser = mode_parser())]
+    pub(crate) blend_mode: Mode,
+
+    /// How much of the blend there is, from 0 (nothing) to 1
+    #[arg(long, value_name = "X", requires = "blend", default_value = "1", value_parser = parse_opacity)]
+    pub(crate) opacity: f32,
+
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
 
@@ -106,6 +122,11 @@ pub(crate) struct ImageArgs {
     /// Print nothing but errors, and the JSON that was asked for
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+fn mode_parser() -> impl TypedValueParser<Value = Mode> {
+    let parser = PossibleValuesParser::new(Mode::names());
+    parser.map(|name| Mode::of(&name).expect("one of the possible values"))
 }
 
 /// Run a numeric kernel over `.npy` files: `shmpool map exp in.npy -o out.npy`

@@ -58,6 +58,11 @@ impl Failure {
         self
     }
 
+    /// About that file, if it is not about another one already.
+    pub(crate) fn or_about(self, path: &Path) -> Self {
+        if self.path.is_some() { self } else { self.about(path) }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

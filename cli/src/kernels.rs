@@ -54,7 +54,8 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<(), Failure> {
     for kernel in &listing.element_kernels {
         describe(&mut text, kernel).expect("a string takes everything");
     }
-    text.push_str("example: shmpool image photo.jpg -o edges.png gray blur:sigma=2,border=replicate sobel");
+    text.push_str("example: shmpool image photo.jpg -o edges.png gray blur:sigma=2,border=replicate sobel\n");
+    text.push_str("two images: shmpool image below.png -o out.png --blend above.png --blend-mode multiply");
     print(text)
 }
 

@@ -14,6 +14,7 @@
 
 mod args;
 mod bench;
+mod blend;
 mod deadline;
 mod decode;
 mod depth;

@@ -14,18 +14,19 @@ use shmpool::kernels::SampleType;
 use shmpool::{Arena, Array, ErrorKind, Pool};
 
 use crate::args::ImageArgs;
+use crate::blend::{BlendReport, Blending, Mode};
 use crate::deadline::Deadline;
 use crate::decode::guarded;
 use crate::failure::{Exit, Failure, print, to_json};
-use crate::picture::{by_whom, timed};
+use crate::picture::{by_whom, timed, what};
 use crate::request::{FilePaths, Request};
 use crate::show::Show;
-use crate::work::{self, Work};
+use crate::work::{self, Job, Work};
 
 /// As long as a path can be, with the zero that ends it.
 const PATH_BYTES: usize = 4096;
-/// What the steps may take as text: parameters of a job have 4096 bytes.
-const STEPS_BYTES: usize = 4080;
+/// What the steps and the path of the picture to blend with may take as text: parameters of a job have 4096 bytes.
+const TEXT_BYTES: usize = 4072;
 const MESSAGE_BYTES: usize = 512;
 /// A task that kills its worker is run once more: the kill may have come from outside. An output is whole or not there, so nothing is done twice.
 const N_RETRIES: u32 = 1;
@@ -44,13 +45,17 @@ struct Record {
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Parameters {
-    /// Words with zeros between them, and no steps as one empty word.
-    steps: [u8; STEPS_BYTES],
+    /// The words of the steps and the path of the picture to blend with, each with a zero behind it.
+    text: [u8; TEXT_BYTES],
     n_steps: u32,
     quality: u32,
     /// Not 0 where the task runs in a worker, not in the command itself.
     in_worker: u32,
-    unused: u32,
+    /// Not 0 where there is a picture to blend with.
+    blends: u32,
+    /// Place of the mode among all.
+    blend_mode: u32,
+    opacity: f32,
 }
 
 /// What became of a task.
@@ -74,6 +79,8 @@ struct Report<'a> {
     n_files: usize,
     n_failed: usize,
     steps: &'a [String],
+    /// Of the second picture, if there is one.
+    blend: Option<BlendReport>,
     n_workers: usize,
     /// Instruction set that the kernels ran with.
     level: String,
@@ -120,7 +127,8 @@ pub(crate) fn run(
     deadline: &Deadline,
 ) -> Result<(), Failure> {
     show.wait("starting");
-    let parameters = Parameters::of(&request.steps, args.quality, args.pool.n_workers())?;
+    let blending = request.upper.as_ref().map(|upper| &upper.blending);
+    let parameters = Parameters::of(&request.steps, blending, args.quality, args.pool.n_workers())?;
     let (pool, start_ms) = timed(|| args.pool.start())?;
     show.files("pictures", request.files.len() as u64);
     let (results, run_ms) = timed(|| run_all(&pool, &request.files, parameters, &show))?;
@@ -161,6 +169,7 @@ pub(crate) fn run(
         n_files: files.len(),
         n_failed: files.iter().filter(|file| file.exit != 0).count(),
         steps: &request.steps,
+        blend: blending.map(Blending::report),
         n_workers: pool.n_workers(),
         level: stats.level.to_string(),
         start_ms,
@@ -274,25 +283,45 @@ fn text(bytes: &[u8]) -> &[u8] {
 }
 
 impl Parameters {
-    fn of(steps: &[String], quality: u8, n_workers: usize) -> Result<Self, Failure> {
-        let words = steps.join("\0");
+    fn of(
+        steps: &[String],
+        blending: Option<&Blending>,
+        quality: u8,
+        n_workers: usize,
+    ) -> Result<Self, Failure> {
+        let path = blending.map(|blending| blending.path.as_os_str().as_bytes());
+        let words = steps.iter().map(String::as_bytes).chain(path);
+        let text: Vec<u8> = words.flat_map(|word| word.iter().copied().chain([0])).collect();
         let mut parameters = Parameters {
             n_steps: steps.len() as u32,
             quality: quality.into(),
             in_worker: (n_workers > 0).into(),
+            blends: blending.is_some().into(),
+            blend_mode: blending.map_or(0, |blending| blending.mode.place()),
+            opacity: blending.map_or(0.0, |blending| blending.opacity),
             ..Parameters::zeroed()
         };
-        let Some(part) = parameters.steps.get_mut(..words.len()) else {
-            let message = format!("steps of {} bytes, at most {STEPS_BYTES} for many pictures", words.len());
+        let Some(part) = parameters.text.get_mut(..text.len()) else {
+            let what =
+                if blending.is_some() { "steps and path of the picture to blend with" } else { "steps" };
+            let message = format!("{what} of {} bytes, at most {TEXT_BYTES} for many pictures", text.len());
             return Err(Failure::new(Exit::Usage, message));
         };
-        part.copy_from_slice(words.as_bytes());
+        part.copy_from_slice(&text);
         Ok(parameters)
     }
 
-    fn words(&self) -> Vec<String> {
-        let words = self.steps.split(|&byte| byte == 0).take(self.n_steps as usize);
-        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    fn job(&self) -> Job {
+        let mut words = self.text.split(|&byte| byte == 0);
+        let steps = words.by_ref().take(self.n_steps as usize);
+        let steps = steps.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        let path = words.next().filter(|_| self.blends != 0);
+        let blending = path.zip(Mode::at(self.blend_mode)).map(|(path, mode)| Blending {
+            path: OsStr::from_bytes(path).into(),
+            mode,
+            opacity: self.opacity,
+        });
+        Job { steps, blending, quality: self.quality as u8 }
     }
 }
 
@@ -304,8 +333,7 @@ fn run_record(parameters: &Parameters, record: &Record) -> Outcome {
     }
     let [input, output] =
         [&record.input, &record.output].map(|path| Path::new(OsStr::from_bytes(text(path))));
-    let steps = parameters.words();
-    match guarded(|| work::run(arena()?, input, output, &steps, parameters.quality as u8)) {
+    match guarded(|| work::run(arena()?, input, output, &parameters.job())) {
         Ok(work) => Outcome::of_work(&work),
         Err(failure) => Outcome::of_failure(&failure),
     }
@@ -405,8 +433,8 @@ fn line(input: &Path, output: &Path, work: &Work) -> String {
 }
 
 fn summary(report: &Report<'_>) -> String {
-    let Report { n_files, n_failed, steps, n_workers, run_ms, files_per_s, megapixels_per_s, .. } = report;
-    let steps = if steps.is_empty() { "copy".to_owned() } else { steps.join(" ") };
+    let Report { n_files, n_failed, n_workers, run_ms, files_per_s, megapixels_per_s, .. } = report;
+    let steps = what(report.steps, report.blend.as_ref());
     let written = match n_failed {
         0 => format!("{n_files} files"),
         n => format!("{} of {n_files} files", n_files - n),

@@ -8,6 +8,7 @@ use shmpool::kernels::{Chain, KernelError, Plan, SampleType, parse_chain, passes
 use shmpool::{Array, Pool};
 
 use crate::args::ImageArgs;
+use crate::blend::BlendReport;
 use crate::deadline::Deadline;
 use crate::decode::Undecoded;
 use crate::depth::Depth;
@@ -34,6 +35,8 @@ struct Report<'a> {
     output_height: usize,
     output_channels: usize,
     steps: &'a [String],
+    /// Of the second picture, if there is one.
+    blend: Option<BlendReport>,
     n_workers: usize,
     /// Instruction set that the kernels ran with.
     level: String,
@@ -58,31 +61,31 @@ pub(crate) fn run(args: &ImageArgs) -> Result<(), Failure> {
     let show = Show::new(args.progress, args.quiet);
     let deadline = Deadline::start(args.timeout, &show);
     match &request.files[..] {
-        [file] => one(args, &request.steps, file, show, &deadline),
+        [file] => one(args, &request, file, show, &deadline),
         _ => many::run(args, &request, show, &deadline),
     }
 }
 
 fn one(
     args: &ImageArgs,
-    steps: &[String],
+    request: &Request,
     file: &FilePaths,
     show: Show,
     deadline: &Deadline,
 ) -> Result<(), Failure> {
     let undecoded = Undecoded::open(&file.input)?;
     if args.verbose {
-        eprint!("{}", plan::of_one(&undecoded, file, steps)?);
+        eprint!("{}", plan::of_one(&undecoded, file, request)?);
     }
     match undecoded.sample() {
-        SampleType::U16 => one_as::<u16>(args, steps, file, undecoded, show, deadline),
-        _ => one_as::<u8>(args, steps, file, undecoded, show, deadline),
+        SampleType::U16 => one_as::<u16>(args, request, file, undecoded, show, deadline),
+        _ => one_as::<u8>(args, request, file, undecoded, show, deadline),
     }
 }
 
 fn one_as<T: Depth>(
     args: &ImageArgs,
-    steps: &[String],
+    Request { steps, upper, .. }: &Request,
     FilePaths { input, output }: &FilePaths,
     undecoded: Undecoded,
     show: Show,
@@ -92,6 +95,10 @@ fn one_as<T: Depth>(
     let format = Format::of(output)?;
     let out_shape @ [out_height, out_width, out_channels] =
         output_shape::<T>(steps, shape, format).map_err(|failure| failure.about(input))?;
+    let blending = upper.as_ref().map(|upper| &upper.blending);
+    if let Some(upper) = upper {
+        upper.check::<T>(out_shape).map_err(|failure| failure.about(input))?;
+    }
     let chain = parse_chain::<T>(steps)?;
     let n_tiles = n_tiles(&chain, shape).map_err(|error| Failure::from(error).about(input))?;
     let unfinished = Unfinished::create(output).map_err(|error| unwritable(output, error))?;
@@ -99,10 +106,19 @@ fn one_as<T: Depth>(
     show.wait("starting");
     let (pool, start_ms) = timed(|| args.pool.start())?;
     show.wait("decoding");
-    let (picture, decode_ms) = timed(|| undecoded.decode::<T>(pool.arena(), input))?;
+    let ((picture, over), decode_ms) = timed(|| {
+        let over = blending.map(|blending| blending.decode::<T>(pool.arena(), out_shape)).transpose()?;
+        Ok::<_, Failure>((undecoded.decode::<T>(pool.arena(), input)?, over))
+    })?;
     show.steps("running", "tiles", n_tiles, (height * width) as u64);
-    let (result, run_ms) = timed(|| apply(&pool, &chain, &picture.pixels, &show, input))?;
-    drop(picture.pixels);
+    let (result, run_ms) = timed(|| {
+        let result = apply(&pool, &chain, &picture.pixels, &show, input)?;
+        drop(picture.pixels);
+        match (blending, over) {
+            (Some(blending), Some(over)) => blending.in_pool(&pool, result, over),
+            _ => Ok(result),
+        }
+    })?;
     show.steps("writing", "rows", out_height as u64, (out_height * out_width) as u64);
     let icc = picture.icc.as_deref().filter(|profile| fits(profile, out_channels));
     let ((), encode_ms) = timed(|| {
@@ -126,6 +142,7 @@ fn one_as<T: Depth>(
         output_height: out_height,
         output_channels: out_channels,
         steps,
+        blend: blending.map(|blending| blending.report()),
         n_workers: pool.n_workers(),
         level: stats.level.to_string(),
         n_tiles,
@@ -185,9 +202,19 @@ pub(crate) fn by_whom(n_workers: usize) -> String {
     }
 }
 
+/// What was done, in words.
+pub(crate) fn what(steps: &[String], blend: Option<&BlendReport>) -> String {
+    match (steps, blend) {
+        ([], None) => "copy".to_owned(),
+        ([], Some(blend)) => blend.to_string(),
+        (steps, None) => steps.join(" "),
+        (steps, Some(blend)) => format!("{}, {blend}", steps.join(" ")),
+    }
+}
+
 fn summary(report: &Report<'_>) -> String {
     let Report { input, output, width, height, n_workers, run_ms, megapixels_per_s, .. } = report;
-    let steps = if report.steps.is_empty() { "copy".to_owned() } else { report.steps.join(" ") };
+    let steps = what(report.steps, report.blend.as_ref());
     let by = by_whom(*n_workers);
     let deaths = match report.n_worker_deaths {
         0 => String::new(),

@@ -8,6 +8,7 @@ use shmpool::kernels::{
 };
 
 use crate::args::ImageArgs;
+use crate::blend::BlendReport;
 use crate::decode::Undecoded;
 use crate::depth::Depth;
 use crate::encode::Format;
@@ -44,6 +45,8 @@ pub(crate) struct FilePlan {
     output_channels: usize,
     memory_bytes: usize,
     passes: Vec<Pass>,
+    /// What happens after the passes.
+    blend: Option<BlendReport>,
 }
 
 /// Steps that run fused, tile by tile.
@@ -69,7 +72,7 @@ struct StepPlan {
 
 pub(crate) fn run(args: &ImageArgs, request: &Request) -> Result<(), Failure> {
     let n_workers = args.pool.n_workers();
-    let plan = |file: &FilePaths| of_one(&Undecoded::open(&file.input)?, file, &request.steps);
+    let plan = |file: &FilePaths| of_one(&Undecoded::open(&file.input)?, file, request);
     let files = request.files.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
     let mut bytes: Vec<_> = files.iter().map(|file| file.memory_bytes).collect();
     bytes.sort_unstable_by(|a, b| b.cmp(a));
@@ -88,10 +91,14 @@ pub(crate) fn run(args: &ImageArgs, request: &Request) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What would be refused before its pixels are read.
-pub(crate) fn of_one(undecoded: &Undecoded, file: &FilePaths, steps: &[String]) -> Result<FilePlan, Failure> {
+pub(crate) fn of_one(
+    undecoded: &Undecoded,
+    file: &FilePaths,
+    request: &Request,
+) -> Result<FilePlan, Failure> {
     let plan = match undecoded.sample() {
-        SampleType::U16 => of_one_as::<u16>(undecoded, file, steps),
-        _ => of_one_as::<u8>(undecoded, file, steps),
+        SampleType::U16 => of_one_as::<u16>(undecoded, file, request),
+        _ => of_one_as::<u8>(undecoded, file, request),
     };
     plan.map_err(|failure| failure.about(&file.input))
 }
@@ -99,11 +106,13 @@ pub(crate) fn of_one(undecoded: &Undecoded, file: &FilePaths, steps: &[String]) 
 fn of_one_as<T: Depth>(
     undecoded: &Undecoded,
     FilePaths { input, output }: &FilePaths,
-    steps: &[String],
+    Request { steps, upper, .. }: &Request,
 ) -> Result<FilePlan, Failure> {
     let shape @ [height, width, channels] = undecoded.shape();
-    let [output_height, output_width, output_channels] =
+    let out_shape @ [output_height, output_width, output_channels] =
         output_shape::<T>(steps, shape, Format::of(output)?)?;
+    let upper = upper.as_ref();
+    upper.map_or(Ok(()), |upper| upper.check::<T>(out_shape))?;
     let passes = passes_of(&parse_chain::<T>(steps)?, shape)?;
     let of_shape = |shape: [usize; 3]| shape.iter().product::<usize>() * size_of::<T>();
     // While a pass runs there are the picture, what the pass before it made, and what it makes.
@@ -111,6 +120,7 @@ fn of_one_as<T: Depth>(
     let run_bytes =
         |(i, bytes): (usize, &usize)| of_shape(shape) + bytes + if i == 0 { 0 } else { made[i - 1] };
     let run_bytes = made.iter().enumerate().map(run_bytes).max().unwrap_or(0);
+    let memory_bytes = undecoded.memory_bytes().max(run_bytes);
     Ok(FilePlan {
         input: input.display().to_string(),
         output: output.display().to_string(),
@@ -121,8 +131,10 @@ fn of_one_as<T: Depth>(
         output_width,
         output_height,
         output_channels,
-        memory_bytes: undecoded.memory_bytes().max(run_bytes),
+        memory_bytes: upper
+            .map_or(memory_bytes, |upper| upper.memory_bytes(memory_bytes, of_shape(out_shape))),
         passes,
+        blend: upper.map(|upper| upper.blending.report()),
     })
 }
 
@@ -191,6 +203,9 @@ impl std::fmt::Display for FilePlan {
             }
             let tiles = if pass.n_tiles == 1 { "tile" } else { "tiles" };
             writeln!(f, ": {} {tiles} of up to {} x {}", pass.n_tiles, pass.tile_width, pass.tile_height)?;
+        }
+        if let Some(blend) = &self.blend {
+            writeln!(f, "  blend   {blend}")?;
         }
         writeln!(f, "  output  {output_width} x {output_height} x {output_channels}, {sample}")?;
         writeln!(f, "  memory  {}", mib(self.memory_bytes))

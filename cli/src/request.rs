@@ -7,15 +7,17 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::args::ImageArgs;
+use crate::blend::Upper;
 use crate::encode::Format;
 use crate::failure::{Exit, Failure};
 use shmpool::kernels::parse_chain;
 
-/// A command line that makes sense. No file has been opened yet.
+/// A command line that makes sense. No file has been opened yet but the one to blend with, for its header.
 pub(crate) struct Request {
     /// At least one.
     pub(crate) files: Vec<FilePaths>,
     pub(crate) steps: Vec<String>,
+    pub(crate) upper: Option<Upper>,
 }
 
 /// One picture's way.
@@ -42,7 +44,10 @@ impl Request {
         for file in &files {
             Format::of(&file.output)?;
         }
-        Ok(Request { files, steps })
+        if let (Some(upper), 2..) = (&args.blend, files.len()) {
+            check_upper(upper, &files)?;
+        }
+        Ok(Request { files, steps, upper: Upper::of(args)? })
     }
 }
 
@@ -177,6 +182,18 @@ fn check_outputs(files: &[FilePaths]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whether the picture to blend with is still there when the last of several is made.
+fn check_upper(upper: &Path, files: &[FilePaths]) -> Result<(), Failure> {
+    let Ok(place) = upper.canonicalize() else { return Ok(()) }; // and so there is none
+    match files.iter().find(|file| file.output.canonicalize().is_ok_and(|output| output == place)) {
+        None => Ok(()),
+        Some(FilePaths { input, output }) => {
+            let message = format!("{} would be written over the picture to blend with", input.display());
+            Err(Failure::new(Exit::Usage, message).about(output))
+        }
+    }
 }
 
 #[cfg(test)]

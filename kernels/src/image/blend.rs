@@ -24,6 +24,20 @@ pub enum BlendMode {
     Darken = 7,
 }
 
+impl BlendMode {
+    /// The modes' names, as the command line spells them.
+    pub const NAMED: [(&'static str, BlendMode); 8] = [
+        ("normal", BlendMode::Normal),
+        ("multiply", BlendMode::Multiply),
+        ("screen", BlendMode::Screen),
+        ("add", BlendMode::Add),
+        ("subtract", BlendMode::Subtract),
+        ("difference", BlendMode::Difference),
+        ("lighten", BlendMode::Lighten),
+        ("darken", BlendMode::Darken),
+    ];
+}
+
 /// Blends two images of one shape, sample by sample: the lower one first, then the upper one.
 ///
 /// * source: any channels, `u8`, `u16` or `f32` (where the largest sample is 1)
