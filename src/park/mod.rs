@@ -47,9 +47,7 @@ pub(crate) use spin::Spin;
 #[cfg(loom)]
 pub(crate) type Bed = ();
 
-#[cfg(not(loom))]
-use crate::control::parent::Listener;
-use crate::control::parent::WakeWord;
+use crate::control::parent::{Listener, WakeWord};
 use crate::control::worker::{JobProgress, WorkerSlot};
 #[cfg(not(loom))]
 use crate::error::Result;
@@ -158,9 +156,9 @@ pub(crate) fn count(progress: &JobProgress, wake_at: &AtomicU32) -> bool {
     completed >= wake_at.load(Relaxed)
 }
 
-/// Worker, after a submitted task's last state: counts it for whoever listens, who is to be woken if he sleeps.
-#[cfg(not(loom))]
-pub(crate) fn count_single(listener: &Listener, words: &[JobProgress; 2]) {
+/// Worker, after a submitted task's last state: counts it for whoever listens; the word that he sleeps on, if he is to be
+/// woken.
+pub(crate) fn count_single<'a>(listener: &Listener, words: &'a [JobProgress; 2]) -> Option<&'a JobProgress> {
     // [F3] the task's state before the listener; pairs with F4. Either we see who listens now, or his look at the table
     // sees the task's end.
     fence(SeqCst);
@@ -170,13 +168,10 @@ pub(crate) fn count_single(listener: &Listener, words: &[JobProgress; 2]) {
     // [F5] the count before `wake_at`; pairs with F6.
     fence(SeqCst);
     // Exactly one worker meets the number. Should it die before it wakes anybody: its death wakes the listeners.
-    if completed == listener.wake_at[who].load(Relaxed) {
-        wake_caller(&words[who]);
-    }
+    (completed == listener.wake_at[who].load(Relaxed)).then_some(&words[who])
 }
 
 /// Parent, under its lock: from now on workers tell `who`. To be followed by a look at the table.
-#[cfg(not(loom))]
 pub(crate) fn listen(listener: &Listener, who: usize) {
     // Relaxed: the fence orders it.
     listener.who.store(who as u32, Relaxed);
@@ -186,7 +181,6 @@ pub(crate) fn listen(listener: &Listener, who: usize) {
 
 /// Listener: to be woken at the next count after `seen`, which was read before the look at the table. To be followed by the
 /// sleep, which does not begin if the count is another one by now.
-#[cfg(not(loom))]
 pub(crate) fn wake_me(listener: &Listener, who: usize, seen: u32) {
     // Relaxed: the fence orders it.
     listener.wake_at[who].store(seen.wrapping_add(1), Relaxed);

@@ -4,12 +4,12 @@
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use super::{announce, count, counted, park, prepare, sleeps, woke};
+use super::{announce, count, count_single, counted, listen, park, prepare, sleeps, wake_me, woke};
 use crate::control::entry::{Owner, Tag};
-use crate::control::parent::WakeWord;
+use crate::control::parent::{CALLER, COLLECTOR, Listener, WakeWord};
 use crate::control::worker::{EntryWords, JobProgress, WorkerSlot};
 use crate::sync::mortal::explore;
-use crate::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
+use crate::sync::{AcqRel, Acquire, AtomicU32, AtomicU64, Relaxed, Release};
 
 /// A futex: compares and sleeps in one step, as the kernel does under its own lock.
 struct Futex {
@@ -82,7 +82,11 @@ fn no_completion_is_slept_through() {
             wake_at: AtomicU32,
             futex: Futex,
         }
-        let entry = || EntryWords { state: AtomicU64::new(0), cursor: AtomicU64::new(0) };
+        let entry = || EntryWords {
+            state: AtomicU64::new(0),
+            cursor: AtomicU64::new(0),
+            began_ns: AtomicU64::new(0),
+        };
         let shared = Arc::new(Shared {
             entries: [entry(), entry()],
             progress: JobProgress { completed: AtomicU32::new(0), bed: () },
@@ -123,7 +127,11 @@ fn no_completion_is_slept_through() {
 #[test]
 fn whoever_says_that_it_sleeps_holds_no_lease() {
     explore(|| {
-        let entry = || EntryWords { state: AtomicU64::new(0), cursor: AtomicU64::new(0) };
+        let entry = || EntryWords {
+            state: AtomicU64::new(0),
+            cursor: AtomicU64::new(0),
+            began_ns: AtomicU64::new(0),
+        };
         let shared = Arc::new(([entry(), entry()], WorkerSlot { parked: AtomicU32::new(0), bed: () }));
         for entry in &shared.0 {
             entry.offer(0, 1);
@@ -151,6 +159,72 @@ fn whoever_says_that_it_sleeps_holds_no_lease() {
             assert!(!(sleeps(&shared.1) && running(entry)), "{:?} although it sleeps", state[entry]);
         }
         assert!(!(running(0) && running(1)), "two at once");
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_listens_hears_of_every_submitted_task() {
+    explore(|| {
+        struct Shared {
+            entries: [EntryWords; 2],
+            listener: Listener,
+            words: [JobProgress; 2],
+            futexes: [Futex; 2],
+        }
+        let entry = || EntryWords {
+            state: AtomicU64::new(0),
+            cursor: AtomicU64::new(0),
+            began_ns: AtomicU64::new(0),
+        };
+        let word = || JobProgress { completed: AtomicU32::new(0), bed: () };
+        let futex = || Futex { lock: Mutex::new(()), sleepers: Condvar::new() };
+        let shared = Arc::new(Shared {
+            entries: [entry(), entry()],
+            listener: Listener { who: AtomicU32::new(0), wake_at: [AtomicU32::new(0), AtomicU32::new(0)] },
+            words: [word(), word()],
+            futexes: [futex(), futex()],
+        });
+        for entry in &shared.entries {
+            entry.offer(0, 1);
+        }
+        let is_done = |shared: &Shared, entry: usize| shared.entries[entry].state().tag() == Some(Tag::Done);
+        // As the loops of `pool::collect`, without their timed sleeps.
+        let sleep_until_done = move |shared: &Shared, who: usize, entry: usize| loop {
+            let seen = counted(&shared.words[who]);
+            if is_done(shared, entry) {
+                return;
+            }
+            wake_me(&shared.listener, who, seen);
+            shared.futexes[who].wait(&shared.words[who].completed, seen);
+        };
+        let worker = thread::spawn({
+            let shared = Arc::clone(&shared);
+            // As the end of `worker::single::run`, of two tasks.
+            move || {
+                for (index, words) in (0..).zip(&shared.entries) {
+                    let claim = words.try_claim(index, Owner { slot: 0, incarnation: 1 }).unwrap();
+                    words.end(0);
+                    words.finish(&claim, Tag::Done);
+                    if let Some(word) = count_single(&shared.listener, &shared.words) {
+                        let who = usize::from(!std::ptr::eq(word, &shared.words[COLLECTOR]));
+                        shared.futexes[who].wake();
+                    }
+                }
+            }
+        });
+        let collector = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || sleep_until_done(&shared, COLLECTOR, 1)
+        });
+        // A caller who wants the first one's result, and leaves.
+        listen(&shared.listener, CALLER);
+        sleep_until_done(&shared, CALLER, 0);
+        listen(&shared.listener, COLLECTOR);
+        // The collector listens from now on, and looks around.
+        shared.words[COLLECTOR].completed.fetch_add(1, AcqRel);
+        shared.futexes[COLLECTOR].wake();
+        collector.join().unwrap();
         worker.join().unwrap();
     });
 }

@@ -37,7 +37,11 @@ impl Pool {
             },
             head: RingHead { head: AtomicU64::new(0) },
             entries: (0..N)
-                .map(|_| EntryWords { state: AtomicU64::new(0), cursor: AtomicU64::new(0) })
+                .map(|_| EntryWords {
+                    state: AtomicU64::new(0),
+                    cursor: AtomicU64::new(0),
+                    began_ns: AtomicU64::new(0),
+                })
                 .collect(),
             runs: (0..N * TASKS as usize).map(|_| UnsafeCell::new(0)).collect(),
         }

@@ -67,7 +67,9 @@ pub(super) fn run(worker: &mut Worker, claim: &Claim) -> bool {
         // As for leases of jobs.
         process::exit_now(super::run::EXIT_ROBBED);
     }
-    park::count_single(&worker.parent.get().listener, &workers.listeners);
+    if let Some(listener) = park::count_single(&worker.parent.get().listener, &workers.listeners) {
+        park::wake_caller(listener);
+    }
     was_large
 }
 
