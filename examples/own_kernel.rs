@@ -1,41 +1,24 @@
-//! A kernel of one's own: in a chain with stock kernels, and by its word.
+//! Kernels of one's own: of images, in a chain with stock kernels and by its word, and of arrays of numbers.
 
-use bytemuck::{Pod, Zeroable};
 use shmpool::Pool;
-use shmpool::kernels::{
-    Chain, Gray, Parameter, Sample, Tile, TileKernel, Values, Window, Workspace, parse_chain, register_kernel,
-};
+use shmpool::kernels::{Chain, ElementType, Gray, parse_chain, parse_element_step, register_kernel};
 
-/// Nothing darker than a level.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Floor {
-    level: f32,
-}
-
-impl<T: Sample> TileKernel<T> for Floor {
-    type Out = T;
-
-    #[inline(always)]
-    fn run(&self, src: &Window<'_, T>, dst: &mut Tile<'_, T>, _: &mut Workspace) {
-        for y in 0..dst.height() {
-            for (out, sample) in dst.row_mut(y).iter_mut().zip(src.inner_row(y)) {
-                *out = T::from_f32(sample.to_f32().max(self.level));
-            }
-        }
+register_kernel! {
+    /// nothing darker than a level
+    struct Floor = "floor" {
+        /// the darkest
+        level: level(0..=255) = 16,
     }
+    samples |x| x.max(level)
 }
 
 register_kernel! {
-    name: "floor",
-    summary: "nothing darker than a level",
-    parameters: [Parameter {
-        name: "level",
-        summary: "the darkest",
-        values: Values::Level { from: 0.0, to: 255.0 },
-        default: "16",
-    }],
-    build: |arguments| Ok(vec![arguments.step(Floor { level: arguments.level("level")? })]),
+    /// from 0 to 1, and 0.5 for 0
+    struct Logistic = "logistic" {
+        /// how steep it is there
+        slope: number = 1,
+    }
+    elements(f32, f64) |x| 1.0 / (1.0 + (-slope * x).exp())
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -46,5 +29,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let by_word = pool.apply(&parse_chain::<u8>(&["gray", "floor:level=100"])?, &image)?;
     assert_eq!(*typed, *by_word);
     println!("darkest: {:?}", typed.iter().min());
+
+    let numbers = pool.array_from(&[-1.0, 0.0, 0.5, 1.0])?;
+    let mut steep = pool.zeros::<f64>(4)?;
+    let step = parse_element_step("logistic:slope=4", ElementType::F64)?;
+    pool.call().apply_step(&step, &numbers, &mut steep)?;
+    println!("steep: {:.3?}", &steep[..]);
     Ok(())
 }

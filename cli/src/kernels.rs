@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use shmpool::kernels::{ELEMENT_STOCK, ElementStock, Stock, image_kernels};
+use shmpool::kernels::{self, ElementStock, Stock, element_kernels, image_kernels};
 
 use crate::args::{KernelsArgs, KernelsCommand, ShowArgs};
 use crate::failure::{Exit, Failure, print, to_json};
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<(), Failure> {
         return show(args);
     }
     let kernels = image_kernels().map(kernel).collect();
-    let element_kernels = ELEMENT_STOCK.iter().map(element_kernel).collect();
+    let element_kernels = element_kernels().map(element_kernel).collect();
     let listing = Listing { kernels, element_kernels };
     if args.json {
         return print(to_json(&listing));
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<(), Failure> {
 fn show(args: &ShowArgs) -> Result<(), Failure> {
     let is_meant = |name: &str, aliases: &[&str]| name == args.name || aliases.contains(&&*args.name);
     let of_images = image_kernels().find(|stock| is_meant(stock.name, stock.aliases)).map(kernel);
-    let of_arrays = || ELEMENT_STOCK.iter().find(|stock| is_meant(stock.name, stock.aliases));
+    let of_arrays = || element_kernels().find(|stock| is_meant(stock.name, stock.aliases));
     let Some(kernel) = of_images.or_else(|| of_arrays().map(element_kernel)) else {
         // The parser knows which name was probably meant.
         parse_chain::<u8>(std::slice::from_ref(&args.name))?;
@@ -76,13 +76,16 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     print(format!("{text}example: {}", kernel.example))
 }
 
-fn kernel(stock: &Stock) -> Kernel {
-    let parameters = stock.parameters.iter().map(|parameter| Parameter {
+fn parameter(parameter: &kernels::Parameter) -> Parameter {
+    Parameter {
         name: parameter.name,
         summary: parameter.summary,
         values: parameter.values.describe(),
         default: parameter.default,
-    });
+    }
+}
+
+fn kernel(stock: &Stock) -> Kernel {
     let defaults =
         stock.parameters.iter().map(|parameter| format!("{}={}", parameter.name, parameter.default));
     let defaults = defaults.collect::<Vec<_>>().join(",");
@@ -91,24 +94,18 @@ fn kernel(stock: &Stock) -> Kernel {
         name: stock.name,
         aliases: stock.aliases,
         summary: stock.summary.to_owned(),
-        parameters: parameters.collect(),
+        parameters: stock.parameters.iter().map(parameter).collect(),
         example: format!("shmpool image photo.jpg -o out.png {word}"),
     }
 }
 
 fn element_kernel(stock: &ElementStock) -> Kernel {
-    let parameters = stock.parameters.iter().map(|parameter| Parameter {
-        name: parameter.name,
-        summary: parameter.summary,
-        values: parameter.describe(stock.types[0]),
-        default: parameter.default,
-    });
     let types = stock.types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     Kernel {
         name: stock.name,
         aliases: stock.aliases,
         summary: format!("{} ({types})", stock.summary),
-        parameters: parameters.collect(),
+        parameters: stock.parameters.iter().map(parameter).collect(),
         example: format!("shmpool map {} in.npy -o out.npy", stock.name),
     }
 }

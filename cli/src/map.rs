@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
-use shmpool::kernels::{ELEMENT_STOCK, Element, ElementStep, parse_element_step};
+use shmpool::kernels::{Element, ElementStep, element_kernels, parse_element_step};
 use shmpool::{ErrorKind, FileArray, NpyElement, NpyError, Pool};
 
 use crate::args::MapArgs;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
 /// Refuses a word that is no kernel for any type, before any file is opened.
 fn check_kernel(word: &str) -> Result<(), Failure> {
     let name = word.split(':').next().unwrap_or_default();
-    let stock = ELEMENT_STOCK.iter().find(|stock| stock.name == name || stock.aliases.contains(&name));
+    let stock = element_kernels().find(|stock| stock.name == name || stock.aliases.contains(&name));
     let element = stock.map_or(shmpool::kernels::ElementType::F32, |stock| stock.types[0]);
     parse_element_step(word, element)?;
     Ok(())

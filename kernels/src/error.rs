@@ -169,7 +169,7 @@ pub enum KernelError {
         /// File and line of the registration.
         second: &'static str,
     },
-    /// A word names no stock kernel of numbers.
+    /// A word names no kernel of numbers that is linked into the program.
     #[error("kernel {word:?}: no kernel is called {name:?}{}; there are {}", hint(*.nearest), .known)]
     UnknownElementKernel {
         /// The whole word.

@@ -74,11 +74,12 @@
 //! ```
 //!
 //! [`parse_chain`] makes chains of words, for any sample type, and [`image_kernels`] lists the words there are:
-//! those of [`STOCK`] and those that [`register_kernel!`] has put beside them. A [`Plan`] is a chain for one image,
+//! those of [`STOCK`] and those that [`register_kernel!`] has put beside them. [`parse_element_step`] and
+//! [`element_kernels`] do the same for arrays of numbers. A [`Plan`] is a chain for one image,
 //! tile by tile: what an engine runs.
 //!
 //! # Writing a kernel
-//! Make a `#[repr(C)]` struct of its parameters, derive `Pod`, and implement one of the traits: each has an example.
+//! A function of one sample or one element is a line of [`register_kernel!`]. For others, make a `#[repr(C)]` struct of its parameters, derive `Pod`, and implement one of the traits: each has an example.
 //! - **`#[inline(always)]`** on `apply`, `step`, `fold` and `run`, and on every function that their loops call. They
 //!   are compiled once for each [`Level`], and what is not inlined stays compiled for the baseline; so do closures
 //!   inside of them, sooner or later.
@@ -131,7 +132,7 @@ pub use kernel::{
 pub use level::{Level, Work};
 pub use numeric::{
     Abs, All, Any, ArgMax, ArgMin, Axpb, Axpy, BINS_MAX, BlackScholes, Clip, Cos, Counts, CumSum, Dot,
-    ELEMENT_STOCK, Element, ElementParameter, ElementStep, ElementStock, ElementTable, ElementType, Erf, Exp,
+    ELEMENT_STOCK, Element, ElementArguments, ElementStep, ElementStock, ElementTable, ElementType, Erf, Exp,
     Histogram, Ln, Mandelbrot, Mean, MinMax, Moments, Norm2, Normal, OptionKind, Place, Pow, Reciprocal, Sin,
     Sqrt, Sum, Tanh, Total, Uniform, UnknownElementType, Variance, Viewport, Where, parse_element_step,
     philox4x32, philox4x64,
@@ -141,10 +142,11 @@ pub use sample::{Sample, SampleType};
 pub use scratch::{Scratch, Workspace};
 pub use step::{PARAMETER_BYTES_MAX, Step, StepTable};
 pub use stock::{
-    Arguments, ForEverySample, GatherForEverySample, Parameter, REGISTERED, Registered, STOCK, Stock, Values,
-    image_kernels, parse_chain,
+    AnyStock, Arguments, ForEverySample, GatherForEverySample, Parameter, REGISTERED, Registered, STOCK,
+    Stock, Values, element_kernels, image_kernels, parse_chain,
 };
 pub use view::{Tile, Window};
 
+// For `register_kernel!`.
 #[doc(hidden)]
-pub use linkme; // for `register_kernel!`
+pub use {bytemuck, linkme, stock::trimmed};

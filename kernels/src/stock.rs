@@ -5,9 +5,11 @@
 
 mod registry;
 mod table;
+mod words;
 
-pub use registry::{REGISTERED, Registered, image_kernels};
+pub use registry::{AnyStock, REGISTERED, Registered, element_kernels, image_kernels, trimmed};
 pub use table::STOCK;
+pub(crate) use words::{Row, Word};
 
 use crate::{Border, Chain, Filter, GatherKernel, KernelError, Sample, SampleType, Step, TileKernel};
 
@@ -25,7 +27,7 @@ pub struct Stock {
     pub build: fn(&Arguments<'_>) -> Result<Vec<Step>, KernelError>,
 }
 
-/// A parameter of a stock kernel.
+/// A parameter of a kernel that a word can name.
 pub struct Parameter {
     /// What stands before the `=`.
     pub name: &'static str,
@@ -40,6 +42,10 @@ pub struct Parameter {
 /// The values that a parameter may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Values {
+    /// A number, finite or not.
+    Any,
+    /// Of element kernels: for integers a whole number that they can be, else a number, finite or not.
+    Element,
     /// A number above the first, up to the second.
     Number {
         /// Not in the range.
@@ -84,6 +90,8 @@ impl Values {
     #[must_use]
     pub fn describe(self) -> String {
         match self {
+            Values::Any => "a number".to_owned(),
+            Values::Element => "a number; for integers a whole one of their range".to_owned(),
             Values::Number { above, up_to } => format!("a number above {above}, up to {up_to}"),
             Values::Range { from, to } => format!("a number from {from} to {to}"),
             Values::Whole { from, to } => format!("a whole number from {from} to {to}"),
@@ -118,8 +126,8 @@ impl Values {
 ///
 /// # Errors
 /// [`KernelError::UnknownKernel`], [`UnknownParameter`](KernelError::UnknownParameter),
-/// [`RepeatedParameter`](KernelError::RepeatedParameter), [`NoValue`](KernelError::NoValue) and
-/// [`Value`](KernelError::Value); each names the word it is about.
+/// [`RepeatedParameter`](KernelError::RepeatedParameter), [`NoValue`](KernelError::NoValue),
+/// [`DuplicateKernel`](KernelError::DuplicateKernel) and [`Value`](KernelError::Value); each names the word it is about.
 pub fn parse_chain<T: Sample>(words: &[impl AsRef<str>]) -> Result<Chain<T, T>, KernelError> {
     if words.is_empty() {
         return Ok(Chain::new());
@@ -156,9 +164,7 @@ impl<K> GatherForEverySample for K where
 
 /// The arguments of one word: names that the kernel has, each at most once, values not looked at yet.
 pub struct Arguments<'w> {
-    word: &'w str,
-    stock: &'static Stock,
-    given: Vec<(&'static Parameter, &'w str)>,
+    word: Word<'w, Stock>,
     sample: SampleType,
 }
 
@@ -190,7 +196,7 @@ impl Arguments<'_> {
     /// For a kernel that is not for the samples of the image.
     #[must_use]
     pub fn no_such_sample(&self, wanted: &'static str) -> KernelError {
-        KernelError::Sample { kernel: self.stock.name, found: self.sample, wanted }
+        KernelError::Sample { kernel: self.word.row.name, found: self.sample, wanted }
     }
 
     fn filter(&self) -> Result<Filter, KernelError> {
@@ -208,7 +214,8 @@ impl Arguments<'_> {
     /// If the kernel has no parameter of that name.
     pub fn number(&self, name: &'static str) -> Result<f32, KernelError> {
         let (parameter, found) = self.value(name);
-        let number = found.parse().ok().filter(|&number| match parameter.values {
+        let number = found.parse().ok().filter(|&number: &f32| match parameter.values {
+            Values::Any => !number.is_nan(),
             Values::Number { above, up_to } => above < number && number <= up_to,
             Values::Range { from, to } | Values::Level { from, to } => from <= number && number <= to,
             _ => false,
@@ -267,44 +274,28 @@ impl Arguments<'_> {
 
     /// The parameter of that name, and what was given for it or else its default.
     fn value(&self, name: &'static str) -> (&'static Parameter, &str) {
-        match self.given.iter().find(|(parameter, _)| parameter.name == name) {
-            Some(&(parameter, found)) => (parameter, found),
-            None => {
-                let parameter = self.stock.parameters.iter().find(|parameter| parameter.name == name);
-                let parameter = parameter.unwrap_or_else(|| panic!("{} has no {name}", self.stock.name));
-                (parameter, parameter.default)
-            }
-        }
+        self.word.value(name)
     }
 
     /// [`KernelError::Value`] about the parameter of that name, for what only the kernel can tell.
-    fn refuse(&self, name: &'static str) -> KernelError {
+    ///
+    /// # Panics
+    /// If the kernel has no parameter of that name.
+    #[must_use]
+    pub fn refuse(&self, name: &'static str) -> KernelError {
         let (parameter, found) = self.value(name);
         self.refused(parameter, found)
     }
 
     fn refused(&self, parameter: &Parameter, found: &str) -> KernelError {
-        KernelError::Value {
-            word: self.word.to_owned(),
-            parameter: parameter.name,
-            found: found.to_owned(),
-            wanted: parameter.values.describe(),
-        }
+        self.word.refused(parameter, found, parameter.values.describe())
     }
 }
 
 fn parse_word(word: &str, sample: SampleType) -> Result<Vec<Step>, KernelError> {
-    let (name, rest) = word.split_once(':').unwrap_or((word, ""));
-    let stock = find(word, name)?;
-    let mut given = Vec::new();
-    for argument in rest.split(',').filter(|argument| !argument.is_empty()) {
-        let (parameter, value) = parse_argument(word, stock, argument)?;
-        if given.iter().any(|(earlier, _): &(&Parameter, &str)| earlier.name == parameter.name) {
-            return Err(KernelError::RepeatedParameter { word: word.to_owned(), parameter: parameter.name });
-        }
-        given.push((parameter, value));
-    }
-    let steps = (stock.build)(&Arguments { word, stock, given, sample })?;
+    let word = Word::parse(word)?;
+    let stock: &Stock = word.row;
+    let steps = (stock.build)(&Arguments { word, sample })?;
     // A kernel of another crate may build what it likes; the chain's types rest on this.
     let other = steps.iter().flat_map(|step| [step.input(), step.output()]).find(|found| *found != sample);
     match other {
@@ -313,68 +304,31 @@ fn parse_word(word: &str, sample: SampleType) -> Result<Vec<Step>, KernelError> 
     }
 }
 
-fn find(word: &str, name: &str) -> Result<&'static Stock, KernelError> {
-    let mut called = registry::called(name);
-    let Some((kernel, first)) = called.next() else {
-        return Err(KernelError::UnknownKernel {
-            word: word.to_owned(),
-            name: name.to_owned(),
-            nearest: nearest(name),
-            known: known_kernels(),
-        });
-    };
-    match called.next() {
-        None => Ok(kernel),
-        Some((_, second)) => Err(KernelError::DuplicateKernel { name: name.to_owned(), first, second }),
+impl Row for Stock {
+    fn stock() -> &'static [Stock] {
+        &STOCK
     }
-}
 
-fn parse_argument<'w>(
-    word: &str,
-    stock: &'static Stock,
-    argument: &'w str,
-) -> Result<(&'static Parameter, &'w str), KernelError> {
-    let Some((name, value)) = argument.split_once('=') else {
-        return Err(KernelError::NoValue { word: word.to_owned(), found: argument.to_owned() });
-    };
-    let parameter = stock.parameters.iter().find(|parameter| parameter.name == name);
-    let parameter = parameter.ok_or_else(|| KernelError::UnknownParameter {
-        word: word.to_owned(),
-        name: name.to_owned(),
-        known: stock.parameters.iter().map(|parameter| parameter.name).collect(),
-    })?;
-    Ok((parameter, value))
-}
-
-/// The name that was most likely meant, if one is at most two letters away and shares at least one.
-fn nearest(name: &str) -> Option<&'static str> {
-    let names =
-        image_kernels().flat_map(|stock| std::iter::once(stock.name).chain(stock.aliases.iter().copied()));
-    let far = |known: &&str| edits(name, known);
-    names.min_by_key(far).filter(|known| edits(name, known) <= 2.min(known.len() - 1))
-}
-
-/// Letters to insert, delete or change between two words (Levenshtein's distance, one row at a time).
-pub(crate) fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let change = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+    fn registered(kernel: &'static AnyStock) -> Option<&'static Stock> {
+        match kernel {
+            AnyStock::Image(stock) => Some(stock),
+            AnyStock::Element(_) => None,
         }
     }
-    row[b.len()]
-}
 
-/// The kernels' names with their aliases, for error texts.
-fn known_kernels() -> String {
-    let names = image_kernels().map(|stock| match stock.aliases {
-        [] => stock.name.to_owned(),
-        aliases => format!("{} ({})", stock.name, aliases.join(", ")),
-    });
-    names.collect::<Vec<_>>().join(", ")
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        self.parameters
+    }
+
+    fn unknown(word: String, name: String, nearest: Option<&'static str>, known: String) -> KernelError {
+        KernelError::UnknownKernel { word, name, nearest, known }
+    }
 }

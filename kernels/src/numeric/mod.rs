@@ -33,4 +33,4 @@ pub use random::{Normal, Uniform};
 pub use reduce::{MinMax, Sum};
 pub use search::{ArgMax, ArgMin, Place};
 pub use step::{ElementStep, ElementTable};
-pub use stock::{ELEMENT_STOCK, ElementParameter, ElementStock, parse_element_step};
+pub use stock::{ELEMENT_STOCK, ElementArguments, ElementStock, parse_element_step};

@@ -6,9 +6,12 @@ use super::{
     functions::{Cos, Erf, Exp, Ln, Pow, Reciprocal, Sin, Sqrt, Tanh},
     step::ElementStep,
 };
-use crate::{KernelError, stock::edits};
+use crate::{
+    AnyStock, KernelError, Parameter, Values,
+    stock::{Row, Word},
+};
 
-/// A stock element kernel as the command line sees it.
+/// An element kernel as the command line sees it.
 pub struct ElementStock {
     /// What a word starts with.
     pub name: &'static str,
@@ -19,43 +22,21 @@ pub struct ElementStock {
     /// The types of elements that it takes. It makes elements of the same type.
     pub types: &'static [ElementType],
     /// What may follow the name.
-    pub parameters: &'static [ElementParameter],
-    build: fn(&Arguments<'_>) -> Result<Option<ElementStep>, KernelError>,
-}
-
-/// A parameter of a stock element kernel: a number.
-pub struct ElementParameter {
-    /// What stands before the `=`.
-    pub name: &'static str,
-    /// What it means, in one line.
-    pub summary: &'static str,
-    /// The value where none is given, as it would be written.
-    pub default: &'static str,
-    /// For integer elements it must be a whole number of their range.
-    pub whole: bool,
-}
-
-impl ElementParameter {
-    /// The range for elements of a type, in words, for help texts and errors.
-    #[must_use]
-    pub fn describe(&self, element: ElementType) -> String {
-        match element.integers() {
-            Some([first, last]) if self.whole => format!("a whole number from {first} to {last}"),
-            _ => "a number".to_owned(),
-        }
-    }
+    pub parameters: &'static [Parameter],
+    /// The step, from and to elements of the type of the arguments.
+    pub build: fn(&ElementArguments<'_>) -> Result<ElementStep, KernelError>,
 }
 
 const FLOATS: &[ElementType] = &[ElementType::F32, ElementType::F64];
 
-/// The step of a kernel for the type that is asked for, if it is one of these.
+/// The step of a kernel for the type that is asked for, which must be one of these.
 macro_rules! step {
     ($arguments:expr, $kernel:expr, $($name:ident: $element:ty),*) => {
-        Ok(match $arguments.element {
-            $(ElementType::$name => Some(ElementStep::of::<$element, _>($kernel)),)*
+        match $arguments.element {
+            $(ElementType::$name => Ok(ElementStep::of::<$element, _>($kernel)),)*
             #[allow(unreachable_patterns)]
-            _ => None,
-        })
+            _ => Err($arguments.no_such_element()),
+        }
     };
 }
 
@@ -88,11 +69,11 @@ pub static ELEMENT_STOCK: [ElementStock; 12] = [
         aliases: &["power"],
         summary: "the element to a power",
         types: FLOATS,
-        parameters: &[ElementParameter {
+        parameters: &[Parameter {
             name: "exponent",
             summary: "the power",
             default: "2",
-            whole: false,
+            values: Values::Any,
         }],
         build: |arguments| {
             let kernel = Pow { exponent: arguments.number("exponent")? };
@@ -113,18 +94,18 @@ pub static ELEMENT_STOCK: [ElementStock; 12] = [
         summary: "the element, cut to a range",
         types: &ElementType::ALL,
         parameters: &[
-            ElementParameter { name: "low", summary: "least result", default: "-inf", whole: false },
-            ElementParameter {
+            Parameter { name: "low", summary: "least result", default: "-inf", values: Values::Any },
+            Parameter {
                 name: "high",
                 summary: "greatest result, not below low",
                 default: "inf",
-                whole: false,
+                values: Values::Any,
             },
         ],
         build: |arguments| {
             let kernel = Clip { low: arguments.number("low")?, high: arguments.number("high")? };
             if kernel.low > kernel.high {
-                return Err(arguments.refused("high", format!("a number from {} on", kernel.low)));
+                return Err(arguments.refuse("high", &format!("a number from {} on", kernel.low)));
             }
             step!(arguments, kernel, F32: f32, F64: f64, I32: i32, I64: i64, U8: u8)
         },
@@ -135,8 +116,8 @@ pub static ELEMENT_STOCK: [ElementStock; 12] = [
         summary: "a times the element plus b; integers wrap around",
         types: &ElementType::ALL,
         parameters: &[
-            ElementParameter { name: "a", summary: "factor", default: "1", whole: true },
-            ElementParameter { name: "b", summary: "summand", default: "0", whole: true },
+            Parameter { name: "a", summary: "factor", default: "1", values: Values::Element },
+            Parameter { name: "b", summary: "summand", default: "0", values: Values::Element },
         ],
         build: |arguments| {
             let kernel = Axpb { a: arguments.number("a")?, b: arguments.number("b")? };
@@ -164,113 +145,124 @@ pub static ELEMENT_STOCK: [ElementStock; 12] = [
 ///
 /// # Errors
 /// [`KernelError::UnknownElementKernel`], [`UnknownParameter`](KernelError::UnknownParameter),
-/// [`RepeatedParameter`](KernelError::RepeatedParameter), [`NoValue`](KernelError::NoValue) and
+/// [`RepeatedParameter`](KernelError::RepeatedParameter), [`NoValue`](KernelError::NoValue),
+/// [`DuplicateKernel`](KernelError::DuplicateKernel) and
 /// [`Value`](KernelError::Value), which name the word; [`ElementType`](KernelError::ElementType) if the kernel is not
 /// for such elements.
 pub fn parse_element_step(word: &str, element: ElementType) -> Result<ElementStep, KernelError> {
-    let (name, rest) = word.split_once(':').unwrap_or((word, ""));
-    let stock = find(word, name)?;
-    let mut given = Vec::new();
-    for argument in rest.split(',').filter(|argument| !argument.is_empty()) {
-        let (parameter, value) = parse_argument(word, stock, argument)?;
-        if given.iter().any(|(earlier, _): &(&ElementParameter, &str)| earlier.name == parameter.name) {
-            return Err(KernelError::RepeatedParameter { word: word.to_owned(), parameter: parameter.name });
+    let word = Word::parse(word)?;
+    let stock: &ElementStock = word.row;
+    let arguments = ElementArguments { word, element };
+    let step = (stock.build)(&arguments)?;
+    // A kernel of another crate may build what it likes.
+    match [("source", step.input()), ("output", step.output())]
+        .into_iter()
+        .find(|(_, found)| *found != element)
+    {
+        None => Ok(step),
+        Some((what, found)) => {
+            let wanted = format!("{element} as the array has");
+            Err(KernelError::ElementType { kernel: stock.name, what, found, wanted })
         }
-        given.push((parameter, value));
     }
-    let step = (stock.build)(&Arguments { word, stock, element, given })?;
-    step.ok_or_else(|| {
-        let types = stock.types.iter().map(ElementType::to_string).collect::<Vec<_>>();
-        KernelError::ElementType {
-            kernel: stock.name,
-            what: "source",
-            found: element,
-            wanted: types.join(" or "),
-        }
-    })
 }
 
-/// The arguments of one word: names that the kernel has, each at most once, values not looked at yet.
-struct Arguments<'w> {
-    word: &'w str,
-    stock: &'static ElementStock,
+/// The arguments of one word for arrays of numbers: names that the kernel has, each at most once, values not looked at yet.
+pub struct ElementArguments<'w> {
+    word: Word<'w, ElementStock>,
     element: ElementType,
-    given: Vec<(&'static ElementParameter, &'w str)>,
 }
 
-impl Arguments<'_> {
-    fn number(&self, name: &'static str) -> Result<f64, KernelError> {
-        let (parameter, found) = self.value(name);
-        let fits = |number: &f64| match self.element.integers() {
-            Some([first, last]) if parameter.whole => {
-                number.trunc() == *number && (first..=last).contains(number)
+impl ElementArguments<'_> {
+    /// The type of elements that the step is for.
+    #[must_use]
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
+    /// The number that was given for a parameter, or its default.
+    ///
+    /// # Errors
+    /// [`KernelError::Value`] if it is no such number, or out of range.
+    ///
+    /// # Panics
+    /// If the kernel has no parameter of that name, or if it is none that can be a number.
+    pub fn number(&self, name: &'static str) -> Result<f64, KernelError> {
+        let (parameter, found) = self.word.value(name);
+        let is_whole = |number: f64| number.trunc() == number;
+        let fits = |&number: &f64| match parameter.values {
+            Values::Any => !number.is_nan(),
+            Values::Element => match self.element.integers() {
+                Some([first, last]) => is_whole(number) && (first..=last).contains(&number),
+                None => !number.is_nan(),
+            },
+            Values::Number { above, up_to } => f64::from(above) < number && number <= f64::from(up_to),
+            Values::Range { from, to } | Values::Level { from, to } => {
+                (f64::from(from)..=f64::from(to)).contains(&number)
             }
-            _ => !number.is_nan(),
+            Values::Whole { from, to } => {
+                is_whole(number) && (f64::from(from)..=f64::from(to)).contains(&number)
+            }
+            Values::Numbers { .. } | Values::Filter | Values::Border => panic!("{name} is no number"),
         };
         let number = found.parse().ok().filter(fits);
-        number.ok_or_else(|| self.refused(name, parameter.describe(self.element)))
+        number.ok_or_else(|| self.refuse(name, &self.describe(parameter)))
     }
 
-    /// The parameter of that name, and what was given for it or else its default.
-    fn value(&self, name: &'static str) -> (&'static ElementParameter, &str) {
-        if let Some(&(parameter, found)) = self.given.iter().find(|(parameter, _)| parameter.name == name) {
-            return (parameter, found);
+    /// [`KernelError::Value`] about the parameter of that name, for what only the kernel can tell.
+    ///
+    /// # Panics
+    /// If the kernel has no parameter of that name.
+    #[must_use]
+    pub fn refuse(&self, name: &'static str, wanted: &str) -> KernelError {
+        let (parameter, found) = self.word.value(name);
+        self.word.refused(parameter, found, wanted.to_owned())
+    }
+
+    /// For a kernel that is not for elements of the array's type.
+    #[must_use]
+    pub fn no_such_element(&self) -> KernelError {
+        let types = self.word.row.types.iter().map(ElementType::to_string).collect::<Vec<_>>();
+        let (kernel, wanted) = (self.word.row.name, types.join(" or "));
+        KernelError::ElementType { kernel, what: "source", found: self.element, wanted }
+    }
+
+    fn describe(&self, parameter: &Parameter) -> String {
+        match (parameter.values, self.element.integers()) {
+            (Values::Element, Some([first, last])) => format!("a whole number from {first} to {last}"),
+            (Values::Element, None) => Values::Any.describe(),
+            (values, _) => values.describe(),
         }
-        let parameter = self.stock.parameters.iter().find(|parameter| parameter.name == name);
-        let parameter = parameter.unwrap_or_else(|| panic!("{} has no {name}", self.stock.name));
-        (parameter, parameter.default)
-    }
-
-    fn refused(&self, name: &'static str, wanted: String) -> KernelError {
-        let (parameter, found) = self.value(name);
-        let (word, found) = (self.word.to_owned(), found.to_owned());
-        KernelError::Value { word, parameter: parameter.name, found, wanted }
     }
 }
 
-fn find(word: &str, name: &str) -> Result<&'static ElementStock, KernelError> {
-    let called = |stock: &&ElementStock| stock.name == name || stock.aliases.contains(&name);
-    ELEMENT_STOCK.iter().find(called).ok_or_else(|| KernelError::UnknownElementKernel {
-        word: word.to_owned(),
-        name: name.to_owned(),
-        nearest: nearest(name),
-        known: known_kernels(),
-    })
-}
+impl Row for ElementStock {
+    fn stock() -> &'static [ElementStock] {
+        &ELEMENT_STOCK
+    }
 
-fn parse_argument<'w>(
-    word: &str,
-    stock: &'static ElementStock,
-    argument: &'w str,
-) -> Result<(&'static ElementParameter, &'w str), KernelError> {
-    let Some((name, value)) = argument.split_once('=') else {
-        return Err(KernelError::NoValue { word: word.to_owned(), found: argument.to_owned() });
-    };
-    let parameter = stock.parameters.iter().find(|parameter| parameter.name == name);
-    let parameter = parameter.ok_or_else(|| KernelError::UnknownParameter {
-        word: word.to_owned(),
-        name: name.to_owned(),
-        known: stock.parameters.iter().map(|parameter| parameter.name).collect(),
-    })?;
-    Ok((parameter, value))
-}
+    fn registered(kernel: &'static AnyStock) -> Option<&'static ElementStock> {
+        match kernel {
+            AnyStock::Element(stock) => Some(stock),
+            AnyStock::Image(_) => None,
+        }
+    }
 
-/// The name that was most likely meant, if one is at most two letters away and shares at least one.
-fn nearest(name: &str) -> Option<&'static str> {
-    let names = ELEMENT_STOCK
-        .iter()
-        .flat_map(|stock| std::iter::once(stock.name).chain(stock.aliases.iter().copied()));
-    let close = names.min_by_key(|known| edits(name, known));
-    close.filter(|known| edits(name, known) <= 2.min(known.len() - 1))
-}
+    fn name(&self) -> &'static str {
+        self.name
+    }
 
-/// The kernels' names with their aliases, for error texts.
-fn known_kernels() -> String {
-    let names = ELEMENT_STOCK.iter().map(|stock| match stock.aliases {
-        [] => stock.name.to_owned(),
-        aliases => format!("{} ({})", stock.name, aliases.join(", ")),
-    });
-    names.collect::<Vec<_>>().join(", ")
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        self.parameters
+    }
+
+    fn unknown(word: String, name: String, nearest: Option<&'static str>, known: String) -> KernelError {
+        KernelError::UnknownElementKernel { word, name, nearest, known }
+    }
 }
 
 #[cfg(test)]
