@@ -31,6 +31,8 @@
 //!   [`reduce`](Call::reduce), [`scan`](Call::scan), and for the kernels of [`kernels`] and your own
 //!   [`apply`](Call::apply), [`iterate`](Call::iterate), [`zip_with`](Call::zip_with), [`generate`](Call::generate). They
 //!   take whole arrays and [views](View) of parts of them.
+//! * Single tasks: [`submit`](Call::submit) and its like have a worker call a function; the result comes from a [`Future`], from
+//!   [`wait`](crate::wait()), [`as_completed`] or [`map_iter`](Call::map_iter). [`submit_on`](Call::submit_on) lends arrays to it.
 //! * In the background: [`background`](Pool::background) runs any verbs while the caller goes on, over arrays that the job
 //!   owns or has leased ([`Handle`]). Any call can be [cancelled](Call::cancel_token), or have a [`timeout`](Call::timeout).
 //! * Start: [`init`] first thing in `main`; [`test_workers!`] in tests and benches; the feature `constructor`
