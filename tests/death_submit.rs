@@ -252,7 +252,9 @@ fn soak_of_submits_cancels_timeouts_panics_and_kills() {
     let _watchdog = watchdog(test, 120 + soak_time().as_secs());
     let n_fds = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let fds = n_fds();
-    let pool = pool_of(2);
+    // A backtrace takes longer to print than a worker lives here.
+    let builder = Pool::builder().workers(2).capacity_bytes(256 << 20).env("RUST_BACKTRACE", "0");
+    let pool = builder.build().unwrap();
     let (alive, end) = mpsc::channel::<()>();
     let (seen, kills) = (Seen::default(), AtomicU64::new(0));
     thread::scope(|scope| {
