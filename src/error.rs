@@ -400,6 +400,23 @@ pub struct Death {
     pub last_words: String,
 }
 
+impl Death {
+    /// The line of its last words that says why: no frame of a backtrace, nor how to get one.
+    fn last_line(&self) -> Option<&str> {
+        let mut lines = self.last_words.lines().map(str::trim);
+        let is_frame = |line: &str| {
+            let after_number = line.trim_start_matches(|c: char| c.is_ascii_digit());
+            line.starts_with("at ") || after_number.len() < line.len() && after_number.starts_with(": ")
+        };
+        let says = |line: &&str| {
+            !line.is_empty() && !is_frame(line) && *line != "stack backtrace:" && !line.starts_with("note: ")
+        };
+        let of_memory = |line: &&str| line.contains("memory allocation of ");
+        let memory = if self.out_of_memory { lines.clone().rfind(of_memory) } else { None };
+        memory.or_else(|| lines.rfind(says))
+    }
+}
+
 /// An access that killed a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
@@ -426,9 +443,7 @@ impl fmt::Display for Deaths {
             if death.out_of_memory {
                 write!(f, ", probably out of memory")?;
             }
-            // Not how to get a backtrace.
-            let says = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
-            if let Some(last) = death.last_words.lines().rfind(says) {
+            if let Some(last) = death.last_line() {
                 write!(f, ", last words: {last}")?;
             }
         }

@@ -178,7 +178,7 @@ fn captured_output_is_in_the_error_and_nowhere_else() {
                 let ErrorKind::TaskDied { deaths, .. } = error.kind() else { panic!("{error}") };
                 let words = &deaths.0[0].last_words;
                 assert!(
-                    words.contains(&format!("line {} of {n}\n", n - 1)) && words.len() <= 4096,
+                    words.contains(&format!("line {} of {n}\n", n - 1)) && words.len() <= 16 << 10,
                     "{words}"
                 );
                 assert!(error.to_string().contains("exit code 4"), "{error}");

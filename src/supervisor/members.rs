@@ -57,7 +57,7 @@ pub enum WorkerOutput {
     /// Where those of this process go.
     #[default]
     Inherit,
-    /// To the pool, which keeps the last 4 KiB of each worker's: what a worker has said before it died is in the error.
+    /// To the pool, which keeps the last 16 KiB of each worker's: what a worker has said before it died is in the error.
     Capture,
     /// Nowhere.
     Null,

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 /// Bytes that are kept.
-const TAIL_BYTES: usize = 4096;
+const TAIL_BYTES: usize = 16 << 10;
 
 /// Our end of a worker's pipe.
 pub(super) struct Output {
