@@ -329,7 +329,7 @@ impl NamedArray {
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
                 continue;
             }
-            let info = info(name, &file, &Mappings::read()?);
+            let info = info_locked(name, &file, &Mappings::read()?, false);
             let unused = info.users.is_empty() && is_still(&info.name, &file);
             if unused && NamedArray::remove(&info.name).is_ok() {
                 removed.push(info);
@@ -419,12 +419,21 @@ fn ours() -> Result<Vec<(String, File)>> {
 }
 
 fn info(name: String, file: &File, mappings: &Mappings) -> NamedInfo {
+    let is_locked = flock(file, FlockOperation::NonBlockingLockExclusive).is_err();
+    if !is_locked {
+        // Or whoever opens it would wait until the caller is through with it.
+        let _ = flock(file, FlockOperation::Unlock);
+    }
+    info_locked(name, file, mappings, is_locked)
+}
+
+/// As [`info`], where it is known whether somebody else has a lock.
+fn info_locked(name: String, file: &File, mappings: &Mappings, is_locked: bool) -> NamedInfo {
     let header = Trailer::read(file).map(|(_, header)| header);
     let (descr, shape) = header.map_or((String::new(), Vec::new()), |header| (header.descr, header.shape));
     let metadata = file.metadata().ok();
     let users = metadata.as_ref().map_or(Vec::new(), |file| mappings.of(file.dev(), file.ino()));
-    // Our own lock, if we hold one, is on this very descriptor.
-    let is_open = !users.is_empty() || flock(file, FlockOperation::NonBlockingLockExclusive).is_err();
+    let is_open = is_locked || !users.is_empty();
     NamedInfo { name, descr, shape, size_bytes: metadata.map_or(0, |file| file.len()), users, is_open }
 }
 
