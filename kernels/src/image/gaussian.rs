@@ -259,6 +259,9 @@ fn blur_tile<T: Sample, N: Sums<T>, const LANES: usize>(
     N::convert(weights, &mut converted[..n_weights]);
 
     let n_samples = dst.width() * dst.channels();
+    if n_samples == 0 {
+        return; // no channels
+    }
     let side = (n_weights - 1) * src.channels();
     let strip = (STRIP_BYTES / size_of::<N>()).min(n_samples.next_multiple_of(2 * LANES));
     let n_values = n_weights * LANES + strip + 2 * side + (2 * n_weights - 1) * strip;
