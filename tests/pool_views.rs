@@ -230,3 +230,26 @@ fn a_task_that_dies_over_a_view_is_run_again() {
     assert_same_bits(&found.unwrap(), &view.to_vec(), || "transposed".to_owned());
     assert!(pool.stats().unwrap().n_deaths >= 1);
 }
+
+#[test]
+fn arrays_without_elements_may_have_lengths_that_nothing_can_have() {
+    let _watchdog = watchdog("arrays_without_elements", 60);
+    for n_workers in [0, 1] {
+        let pool = pool_of(n_workers);
+        // No place of these is anywhere near the arena.
+        let xs = pool.zeros::<f64>([2, 0, 1 << 62]).unwrap();
+        let part = xs.view().range(2, (1 << 61)..(1 << 61) + 1).unwrap();
+        let lanes = pool.map_axis(&part, 1, 1, |lane: &[f64], out: &mut [u8]| out[0] = 1 + lane.len() as u8);
+        assert_eq!(lanes.unwrap()[..], [1; 2], "a lane of nothing is a lane");
+        let xs = pool.zeros::<u8>([0, 1 << 62, 1 << 62]).unwrap();
+        let part = xs.view().range(1, 4..5).unwrap().reversed(2).unwrap();
+        assert_eq!(pool.map(&part, |x| x).unwrap().shape(), [0, 1, 1 << 62]);
+        let xs = pool.zeros::<u8>([1 << 33, 1 << 33, 0]).unwrap();
+        assert!(pool.map_axis(&xs, 2, 0, |_: &[u8], _: &mut [u8]| {}).unwrap().is_empty());
+        // A step beyond the end leaves one element, whatever its size.
+        let xs = pool.array_with([3, 1], |[i, _]| i as f32).unwrap();
+        let first = xs.view().step(0, isize::MAX as usize).unwrap().reversed(0).unwrap();
+        assert_eq!(pool.map(&first, |x| x + 1.0).unwrap()[..], [1.0]);
+        assert!(pool.apply(&shmpool::kernels::BoxBlur::new(1), &first).is_ok());
+    }
+}

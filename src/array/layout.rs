@@ -34,6 +34,11 @@ impl Layout {
         if self.shape.contains(&0) { 0 } else { self.shape.iter().product() }
     }
 
+    /// The same, and if it has no elements, nowhere else than at the beginning of its array.
+    pub(crate) fn in_bounds(self) -> Self {
+        if self.shape.contains(&0) { Layout { first: 0, strides: [0; 4], ..self } } else { self }
+    }
+
     /// Whether its elements lie one behind the other.
     pub(crate) fn is_contiguous(&self) -> bool {
         let whole = Layout::whole(self.shape);
@@ -68,7 +73,8 @@ impl Layout {
             return Err(ErrorKind::OutOfRange { axis, range, len }.into());
         }
         if !range.is_empty() {
-            self.first = self.first.wrapping_add_signed(range.start.cast_signed() * self.strides[axis]);
+            self.first =
+                self.first.wrapping_add_signed(range.start.cast_signed().wrapping_mul(self.strides[axis]));
         }
         Ok(self.with_len(axis, range.len()))
     }
@@ -79,13 +85,15 @@ impl Layout {
             let why = "elements: at least 1";
             return Err(ErrorKind::Option { option: "step", value: step.to_string(), why }.into());
         }
-        self.strides[axis] = self.strides[axis].wrapping_mul(step.cast_signed());
+        if len > step {
+            self.strides[axis] = self.strides[axis].wrapping_mul(step.cast_signed());
+        }
         Ok(self.with_len(axis, len.div_ceil(step)))
     }
 
     pub(crate) fn reversed(mut self, axis: usize) -> Result<Self> {
         let last = self.len_of(axis)?.saturating_sub(1).cast_signed();
-        self.first = self.first.wrapping_add_signed(last * self.strides[axis]);
+        self.first = self.first.wrapping_add_signed(last.wrapping_mul(self.strides[axis]));
         self.strides[axis] = self.strides[axis].wrapping_neg(); // wraps only where no second element is
         Ok(self)
     }
@@ -158,7 +166,7 @@ pub(crate) fn joined<const N: usize>(shape: Shape, layouts: [&Layout; N]) -> ([u
         let follows =
             |of: usize| layouts[of].strides[axis] == strides[of][at].wrapping_mul(lens[at] as isize);
         if at < 4 && (0..N).all(follows) {
-            lens[at] *= shape[axis];
+            lens[at] = lens[at].wrapping_mul(shape[axis]);
             continue;
         }
         at -= 1;

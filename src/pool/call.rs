@@ -406,7 +406,7 @@ impl<'a> Call<'a> {
         let mut out = self.pool.arena().for_output(from.shape_before(axis, width)?)?;
         let to = Layout::whole(Shape::try_from(out.shape())?).with_last(axis)?;
         let ((from, along_from, len), (to, along_to, _)) = (from.split_last(), to.split_last());
-        let n_lanes = from.len() as u64 * u64::from(width > 0);
+        let n_lanes = if width == 0 { 0 } else { from.len() as u64 };
         let job = JobShape {
             n_elements: n_lanes,
             grain: self.grain_for(n_lanes, width.max(len).saturating_mul(size_of::<U>()))?,
@@ -856,7 +856,7 @@ pub(super) struct Argument {
 impl Argument {
     /// Where its elements lie; `shape` is its own.
     pub(super) fn layout(&self, shape: &[usize]) -> Result<Layout> {
-        Ok(self.layout.unwrap_or(Layout::whole(Shape::try_from(shape)?)))
+        Ok(self.layout.unwrap_or(Layout::whole(Shape::try_from(shape)?)).in_bounds())
     }
 }
 
