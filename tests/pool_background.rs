@@ -1,4 +1,5 @@
 //! Calls in the background, and calls that end early.
+#![allow(unsafe_code)] // `fork`
 
 mod common;
 
@@ -10,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{alone, pool_of, signal, wait_until, watchdog};
+use common::{alone, has_ended, pool_of, signal, wait_until, watchdog};
 use shmpool::{Access, Array, CancelToken, ErrorKind, Handle, Job, Pool};
 
 shmpool::test_workers!();
@@ -314,6 +315,7 @@ fn dropping_the_pool_waits_for_its_jobs() {
 fn a_job_may_have_the_last_handle_of_its_pool() {
     let _watchdog = watchdog("a_job_may_have_the_last_handle", 60);
     let pool = Arc::new(pool_of(1));
+    let pids = pool.worker_pids();
     let job = pool
         .background({
             let pool = Arc::clone(&pool);
@@ -325,8 +327,190 @@ fn a_job_may_have_the_last_handle_of_its_pool() {
         })
         .unwrap();
     drop(pool);
-    let error = job.wait().unwrap_err();
-    assert_eq!(error.to_string(), "the pool is broken: it was dropped");
+    assert_eq!(job.wait().unwrap()[..], [1], "the pool ends with its last job");
+    wait_until("its workers are gone", || pids.iter().all(|&pid| has_ended(pid)));
+}
+
+#[test]
+fn a_job_of_a_job_may_have_the_last_handle_too() {
+    let _watchdog = watchdog("a_job_of_a_job_may_have_the_last_handle", 60);
+    let pool = Arc::new(pool_of(1));
+    let pids = pool.worker_pids();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let last = Arc::clone(&pool);
+    let job = pool.background(move |call| {
+        wait.recv().unwrap();
+        call.background(move |_| Ok(last.n_workers()))?.wait()
+    });
+    drop(pool);
+    go_on.send(()).unwrap();
+    assert_eq!(job.unwrap().wait().unwrap(), 1);
+    wait_until("its workers are gone", || pids.iter().all(|&pid| has_ended(pid)));
+}
+
+#[test]
+fn no_verb_returns_while_a_worker_writes_though_its_pool_is_dropped() {
+    let _watchdog = watchdog("no_verb_returns_while_a_worker_writes", 60);
+    fn slow_one(x: &mut u32) {
+        thread::sleep(Duration::from_millis(1));
+        *x = 1;
+    }
+    /// How much is written when the verb has returned, and a while later.
+    fn update(call: shmpool::Call<'_>, xs: &mut Array<u32>) -> (u32, u32) {
+        let _ = call.grain(500).update(xs, slow_one);
+        let before = xs.iter().sum();
+        thread::sleep(Duration::from_millis(100));
+        (before, std::hint::black_box(xs).iter().sum())
+    }
+    // By a job of another pool.
+    let (a, b) = (pool_of(1), pool_of(1));
+    let mut xs = b.zeros::<u32>(500).unwrap();
+    let job = b.background(move |call| Ok(update(call, &mut xs))).unwrap();
+    let job_a = a.background(move |_| {
+        drop(b);
+        Ok(())
+    });
+    job_a.unwrap().wait().unwrap();
+    assert!(job.is_done(), "dropping a pool waits for its jobs, whoever does it");
+    assert_eq!(job.wait().unwrap(), (500, 500));
+    // By its own job, beside the verb.
+    let pool = Arc::new(pool_of(1));
+    let mut xs = pool.zeros::<u32>(500).unwrap();
+    let (last, (go_on, wait)) = (Arc::clone(&pool), mpsc::channel::<()>());
+    let job = pool.background(move |call| {
+        wait.recv().unwrap();
+        let pool = call.pool();
+        Ok(thread::scope(|scope| {
+            let verb = scope.spawn(|| update(pool.call(), &mut xs));
+            thread::sleep(Duration::from_millis(50));
+            drop(last);
+            verb.join().unwrap()
+        }))
+    });
+    drop(pool);
+    go_on.send(()).unwrap();
+    assert_eq!(job.unwrap().wait().unwrap(), (500, 500));
+}
+
+#[test]
+fn a_token_that_is_asked_while_calls_begin_with_it_stops_nobody_for_good() {
+    let _watchdog = watchdog("a_token_that_is_asked_while_calls_begin", 60);
+    let pool = pool_of(2);
+    let ys = pool.array_with(10, |i| i as u32).unwrap();
+    for _ in 0..300 {
+        let token = CancelToken::new();
+        let xs = pool.zeros::<u8>(1).unwrap();
+        let job = pool.call().cancel_token(&token).background(move |call| {
+            while call.map(&xs, |x| x).is_ok() {}
+            Ok(())
+        });
+        let job = job.unwrap();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| while pool.call().cancel_token(&token).map(&ys, |y| y + 1).is_ok() {});
+            }
+            for _ in 0..20 {
+                job.progress();
+            }
+            token.cancel();
+        });
+        job.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_job_is_cancelled_by_itself_and_by_the_token_of_its_call() {
+    let _watchdog = watchdog("a_job_is_cancelled_by_itself", 60);
+    let pool = pool_of(2);
+    let token = CancelToken::new();
+    let start = |n: usize| {
+        let xs = pool.array_with(n, |i| i as u32).unwrap();
+        pool.call().grain(1).cancel_token(&token).background(move |call| call.map(&xs, slow)).unwrap()
+    };
+    let (a, b, c) = (start(30), start(40), start(4000));
+    wait_until("all three run", || [&a, &b, &c].iter().all(|job| job.progress().n_tasks > 0));
+    assert_eq!([&a, &b, &c].map(|job| job.progress().n_tasks), [30, 40, 4000], "each its own");
+    a.cancel();
+    assert!(matches!(a.wait().unwrap_err().kind(), ErrorKind::Cancelled { .. }));
+    assert_eq!(b.wait().unwrap().len(), 40);
+    token.cancel();
+    assert!(matches!(c.wait().unwrap_err().kind(), ErrorKind::Cancelled { .. }));
+    // A child that is cancelled leaves its parent alone.
+    let xs = pool.zeros::<u8>(4).unwrap();
+    let job = pool.background(move |call| {
+        let child = call.background(|_| Ok(()))?;
+        child.cancel();
+        let _ = child.wait();
+        call.map(&xs, |x| x + 1)
+    });
+    assert_eq!(job.unwrap().wait().unwrap()[..], [1; 4]);
+}
+
+#[test]
+fn a_forked_child_asks_no_job_of_its_parent() {
+    alone(
+        "a_forked_child_asks_no_job_of_its_parent",
+        |_| (),
+        || {
+            let _watchdog = watchdog("a_forked_child_asks_no_job", 60);
+            let pool = pool_of(1);
+            let job = start_slow(&pool, 100);
+            wait_until("it runs", || job.progress().n_tasks > 0);
+            // SAFETY: the child calls nothing but what is to do nothing in it, and leaves at once.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                job.progress();
+                job.cancel_running();
+                // SAFETY: never returns.
+                unsafe { libc::_exit(0) };
+            }
+            let mut status = 0;
+            // SAFETY: waits for the child that was just made.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!(status, 0);
+            assert_eq!(job.wait().unwrap().len(), 100);
+        },
+    );
+}
+
+#[test]
+fn a_panic_whose_payload_panics_costs_its_own_job_alone() {
+    let _watchdog = watchdog("a_panic_whose_payload_panics", 60);
+    struct Bomb(u32);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if self.0 > 0 {
+                std::panic::panic_any(Bomb(self.0 - 1));
+            }
+        }
+    }
+    let pool = pool_of(1);
+    drop(pool.background(|_| -> shmpool::Result<()> { std::panic::panic_any(Bomb(2)) }).unwrap());
+    drop(pool);
+}
+
+#[test]
+fn time_without_a_pool_does_not_put_deadlines_off() {
+    alone(
+        "time_without_a_pool_does_not_put_deadlines_off",
+        |_| (),
+        || {
+            let _watchdog = watchdog("time_without_a_pool", 60);
+            drop(pool_of(1));
+            thread::sleep(Duration::from_secs(4));
+            let inline = pool_of(0);
+            let xs = inline.array_with(1000, |i| i as u32).unwrap();
+            thread::scope(|scope| {
+                let (inline, xs, start) = (&inline, &xs, Instant::now());
+                let late = scope
+                    .spawn(move || inline.call().grain(1).timeout(Duration::from_millis(400)).map(xs, slow));
+                thread::sleep(Duration::from_millis(50));
+                let _pool = pool_of(1);
+                assert!(matches!(late.join().unwrap().unwrap_err().kind(), ErrorKind::TimedOut { .. }));
+                assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+            });
+        },
+    );
 }
 
 #[test]

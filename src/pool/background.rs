@@ -18,6 +18,7 @@ use super::cancel::Terms;
 use super::executor::check_owner;
 use super::{Call, CancelToken, Core, Pool, Progress};
 use crate::error::{Error, Result};
+use crate::task::panics::swallow;
 
 /// Threads of one pool; further jobs wait for one of them. Half of the jobs that a pool can run, so that blocking calls
 /// find a place.
@@ -26,7 +27,7 @@ const THREADS_MAX: usize = 32;
 /// A call in the background, made by [`Call::background`].
 ///
 /// Wait for it, ask it now and then, or `.await` it in any runtime. Dropping it lets the job go on, and drops what comes
-/// of it; dropping the [`Pool`] waits for all of its jobs.
+/// of it. Dropping the [`Pool`] waits for all of its jobs; if one of them does so, the last one ends the pool.
 #[must_use = "the job's result, or its error, comes from `wait`"]
 pub struct Job<R> {
     slot: Arc<Slot<R>>,
@@ -175,11 +176,13 @@ pub(super) struct Background {
 struct Threads {
     n: usize,
     waiting: VecDeque<Work>,
+    /// A job has dropped the pool, which ends with the last of them.
+    ending: bool,
 }
 
 thread_local! {
-    /// This thread runs background jobs.
-    static IS_ONE: Cell<bool> = const { Cell::new(false) };
+    /// Whose background jobs this thread runs.
+    static CURRENT: Cell<*const Background> = const { Cell::new(std::ptr::null()) };
 }
 
 impl Background {
@@ -187,46 +190,75 @@ impl Background {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this thread runs one of these jobs.
+    fn is_current(&self) -> bool {
+        std::ptr::eq(CURRENT.get(), self)
+    }
+
     /// Gives `work` to a new thread, or to the first of many that is free. A job of a job gets a new one in any case: the
     /// other may wait for it.
     fn start(core: &Arc<Core>, work: Work) -> Result<()> {
         let mut threads = core.background.lock();
-        if threads.n >= THREADS_MAX && !IS_ONE.get() {
+        if threads.n >= THREADS_MAX && !core.background.is_current() {
             threads.waiting.push_back(work);
             return Ok(());
         }
+        threads.n += 1;
+        drop(threads); // what `work` owns is the program's, and may be dropped below
         let pool = Pool { core: Arc::clone(core), is_owner: false };
         let spawned = thread::Builder::new().name("shmpool-job".into()).spawn(move || {
-            IS_ONE.set(true);
+            let background = &pool.core.background;
+            CURRENT.set(background);
             let mut next = Some(work);
             while let Some(work) = next {
                 // Its own panic is caught within; that of a waker, or of a result that nobody wants, is nobody's.
-                let _ = catch_unwind(AssertUnwindSafe(|| work(&pool)));
-                next = pool.core.background.next();
+                swallow(catch_unwind(AssertUnwindSafe(|| work(&pool))));
+                next = background.next();
+            }
+            if background.is_over() {
+                pool.core.end();
             }
         });
-        spawned.map_err(|error| Error::os("starting a thread for a background job", error))?;
-        threads.n += 1;
-        Ok(())
+        spawned.map(drop).map_err(|error| {
+            core.background.gone();
+            Error::os("starting a thread for a background job", error)
+        })
     }
 
-    /// What a thread that is through with its work is to do; nothing: it ends.
+    /// What a thread that is through with its work is to do; nothing: it ends. So does one beyond the bound.
     fn next(&self) -> Option<Work> {
         let mut threads = self.lock();
-        let next = threads.waiting.pop_front();
+        let next = if threads.n <= THREADS_MAX { threads.waiting.pop_front() } else { None };
+        drop(threads);
         if next.is_none() {
-            threads.n -= 1;
-            self.ended.notify_all();
+            self.gone();
         }
         next
     }
 
-    /// Waits until no job is left but the one whose own thread this is, if it is one.
-    pub(super) fn join(&self) {
+    /// One thread fewer.
+    fn gone(&self) {
+        self.lock().n -= 1;
+        self.ended.notify_all();
+    }
+
+    fn is_over(&self) -> bool {
+        let threads = self.lock();
+        threads.ending && threads.n == 0
+    }
+
+    /// Waits until no job is left; true. In one of them that would be for ever: then false, and the last one's thread ends the
+    /// pool.
+    pub(super) fn join(&self) -> bool {
         let mut threads = self.lock();
-        while threads.n > usize::from(IS_ONE.get()) {
+        if self.is_current() {
+            threads.ending = true;
+            return false;
+        }
+        while threads.n > 0 {
             threads = self.ended.wait(threads).unwrap_or_else(PoisonError::into_inner);
         }
+        true
     }
 }
 
@@ -269,7 +301,7 @@ impl Call<'_> {
     {
         let owner = self.pool.core.owner;
         check_owner(owner)?;
-        let token = self.terms.token.cloned().unwrap_or_default();
+        let token = self.terms.token.map_or_else(CancelToken::new, CancelToken::child);
         let slot = Arc::new(Slot { state: Mutex::new(State::Running(None)), ended: Condvar::new() });
         let work = {
             let (slot, token) = (Arc::clone(&slot), token.clone());

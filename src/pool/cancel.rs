@@ -26,15 +26,31 @@ use crate::task::mirror::Stop;
 #[derive(Clone, Default)]
 pub struct CancelToken {
     state: Arc<Mutex<State>>,
+    /// Whose cancelling is this one's too: of a background job, the token that its call was given.
+    parent: Option<Arc<CancelToken>>,
 }
 
 #[derive(Default)]
 struct State {
     asked: Option<Asked>,
-    /// Jobs under way, by pool and number.
-    running: Vec<(Arc<Shared>, u64)>,
+    /// Jobs under way.
+    running: Vec<Running>,
     /// Of the last job that has ended, or of one in this process.
     last: Progress,
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    /// Its number in that pool.
+    id: u64,
+    /// The process that has it: a forked child's copy of the token names jobs that are not there.
+    owner: u32,
+}
+
+impl Running {
+    fn is_ours(&self) -> bool {
+        self.owner == std::process::id()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,14 +78,24 @@ impl CancelToken {
 
     /// Whether somebody has cancelled it.
     pub fn is_cancelled(&self) -> bool {
-        self.lock().asked.is_some()
+        self.lineage().any(|token| token.lock().asked.is_some())
+    }
+
+    /// A token of its own that this one cancels too.
+    pub(super) fn child(&self) -> CancelToken {
+        CancelToken { parent: Some(Arc::new(self.clone())), ..CancelToken::new() }
+    }
+
+    /// This token, and those that cancel it.
+    fn lineage(&self) -> impl Iterator<Item = &CancelToken> {
+        std::iter::successors(Some(self), |token| token.parent.as_deref())
     }
 
     fn ask(&self, kill: bool) {
         let mut state = self.lock();
         let before = state.asked.is_some_and(|asked| asked.kill);
         state.asked = Some(Asked { kill: kill || before });
-        for (shared, id) in &state.running {
+        for Running { shared, id, .. } in state.running.iter().filter(|running| running.is_ours()) {
             shared.stop_job(*id, Stop::Cancelled, kill);
         }
     }
@@ -77,27 +103,32 @@ impl CancelToken {
     /// How far its call is that runs now, or was when it ended.
     pub(super) fn progress(&self) -> Progress {
         let state = self.lock();
-        state.running.last().and_then(|(shared, id)| shared.progress(*id)).unwrap_or(state.last)
+        let last = state.running.iter().rfind(|running| running.is_ours());
+        last.and_then(|Running { shared, id, .. }| shared.progress(*id)).unwrap_or(state.last)
     }
 
     /// A job of its own has begun.
     pub(super) fn enter(&self, shared: &Arc<Shared>, id: u64) {
-        let mut state = self.lock();
-        state.running.push((Arc::clone(shared), id));
-        if let Some(asked) = state.asked {
-            shared.stop_job(id, Stop::Cancelled, asked.kill);
+        for token in self.lineage() {
+            let mut state = token.lock();
+            state.running.push(Running { shared: Arc::clone(shared), id, owner: std::process::id() });
+            if let Some(asked) = state.asked {
+                shared.stop_job(id, Stop::Cancelled, asked.kill);
+            }
         }
     }
 
     /// It has ended, this far if anybody knows.
     pub(super) fn leave(&self, shared: &Arc<Shared>, id: u64, progress: Option<Progress>) {
-        let mut state = self.lock();
-        state.running.retain(|(of, other)| !Arc::ptr_eq(of, shared) || *other != id);
-        state.last = progress.unwrap_or(state.last);
+        for token in self.lineage() {
+            let mut state = token.lock();
+            state.running.retain(|other| !Arc::ptr_eq(&other.shared, shared) || other.id != id);
+            state.last = progress.unwrap_or(state.last);
+        }
     }
 
     pub(super) fn note(&self, progress: Progress) {
-        self.lock().last = progress;
+        self.lineage().for_each(|token| token.lock().last = progress);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

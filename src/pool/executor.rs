@@ -94,12 +94,15 @@ fn open(
     spec: &JobSpec<'_>,
     terms: &Terms<'_>,
 ) -> Result<std::result::Result<(usize, u64), Stop>> {
-    let mut engine = shared.lock();
     loop {
-        if let Some(error) = engine.broken() {
+        // Before the engine's lock: who cancels holds the token's, and takes the engine's under it. A token that is cancelled
+        // after this look is looked at again by `CancelToken::enter`.
+        let stop = terms.stop();
+        let mut engine = shared.lock();
+        if let Some(error) = engine.refusal() {
             return Err(error);
         }
-        if let Some(why) = terms.stop() {
+        if let Some(why) = stop {
             return Ok(Err(why));
         }
         if !engine.is_corrupt() {
@@ -118,7 +121,7 @@ fn open(
             // nobody would ever free one.
             return Err(ErrorKind::TooManyJobs { max: N_JOBS }.into());
         }
-        engine = wait_for_change(shared, engine);
+        drop(wait_for_change(shared, engine));
     }
 }
 

@@ -561,7 +561,8 @@ impl Pool {
     }
 }
 
-/// Waits for background jobs and submitted tasks, then ends the workers.
+/// Waits for background jobs and submitted tasks, then ends the workers. In a background job of its own it waits for nothing:
+/// the last job ends them.
 impl Drop for Pool {
     fn drop(&mut self) {
         if !self.is_owner {
@@ -573,8 +574,16 @@ impl Drop for Pool {
             std::mem::forget(Arc::clone(&self.core));
             return;
         }
-        self.core.background.join();
-        if let Backend::Processes { shared, supervisor, collector, .. } = &self.core.backend {
+        if self.core.background.join() {
+            self.core.end();
+        }
+    }
+}
+
+impl Core {
+    /// Finishes what was submitted, and ends the workers.
+    fn end(&self) {
+        if let Backend::Processes { shared, supervisor, collector, .. } = &self.backend {
             collect::wait_until_idle(shared);
             shared.stop();
             let supervisor = supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();

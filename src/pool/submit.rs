@@ -291,7 +291,7 @@ impl Core {
         let mut engine = shared.lock();
         loop {
             self.check_open()?;
-            if let Some(error) = engine.broken() {
+            if let Some(error) = engine.refusal() {
                 return Err(error);
             }
             let (n_held, n_queued) = engine.mirror.n_singles();

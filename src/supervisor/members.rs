@@ -21,9 +21,10 @@ use crate::error::{Death, ExitReason};
 use crate::segment::{Share, Ticket};
 use crate::sync::Relaxed;
 use crate::sys::process::{self, Child, ExecutableId};
-use crate::sys::{limits, socket};
+use crate::sys::{clock, limits, socket};
 use crate::task::kernel::probe;
 use crate::task::mirror::Corrupt;
+use crate::task::panics::swallow;
 
 /// Deaths in a row, beyond one a worker, that nothing came of before the pool gives up.
 const IN_VAIN_MAX: u32 = 10;
@@ -254,7 +255,8 @@ impl Members {
             let Some(child) = member.state.child() else { continue };
             let mut gone = child.try_reap().is_some();
             while !gone && Instant::now() < deadline {
-                let mut left = deadline.saturating_duration_since(Instant::now());
+                clock::beat();
+                let mut left = deadline.saturating_duration_since(Instant::now()).min(clock::BEAT_MAX);
                 if let Some(output) = &mut member.output {
                     // A finalizer that has much to say must not wait for a reader.
                     output.read();
@@ -273,13 +275,18 @@ impl Members {
     }
 
     /// Kills every worker, and returns when none is left: whoever does not die may still write. A task that
-    /// is stuck in the kernel delays this; only the end of the pool, which no job outlives, does not wait for
-    /// it.
+    /// is stuck in the kernel delays this; only the end of a pool that has no work does not wait for it.
     pub(super) fn kill_and_reap_all(&mut self) {
         self.kill_all();
-        while !self.reap_all(REAP_WAIT) && self.shared.stage() != Stage::Stopping {
+        // Without any work under way nobody's arrays are at stake, and the end of the pool need not wait.
+        while !self.reap_all(REAP_WAIT) && self.is_waited_for() {
             tell(|| tracing::error!("a killed worker does not end: it is stuck in the kernel"));
         }
+    }
+
+    fn is_waited_for(&self) -> bool {
+        let engine = self.shared.lock();
+        engine.stage() != Stage::Stopping || engine.has_work()
     }
 
     /// Ends the pool: nobody is left, and nobody will come.
@@ -310,8 +317,7 @@ impl Members {
             }
         }
         if !self.reap_all(grace) {
-            self.kill_all();
-            self.reap_all(REAP_WAIT);
+            self.kill_and_reap_all();
         }
         for (slot, socket) in sockets {
             let mut message = [0; ANSWER_BYTES_MAX];
@@ -563,11 +569,12 @@ fn is_retirement(death: &Death) -> bool {
     death.reason == ExitReason::Code(EXIT_RETIRED)
 }
 
-/// Stops a worker; false if it does not within a moment: it has ended, or is deep in the kernel.
+/// Stops a worker; false if it does not within a moment, such as one that has ended. One that sleeps in the kernel and hears
+/// nothing but SIGKILL counts as stopped: it does not come back to its task before it has heard the signal.
 fn freeze(child: &Child) -> bool {
     child.stop();
     (0..FREEZE_LOOKS).any(|_| {
-        let stopped = child.is_stopped();
+        let stopped = child.is_stopped() || child.is_deaf();
         if !stopped {
             std::thread::sleep(FREEZE_WAIT / FREEZE_LOOKS);
         }
@@ -635,7 +642,7 @@ fn hand_over(shared: &Shared, socket: &OwnedFd, id: u64) -> bool {
 
 /// Tells the program's subscriber, which may panic, where nothing may unwind.
 pub(crate) fn tell(event: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(event));
+    swallow(catch_unwind(AssertUnwindSafe(event)));
 }
 
 /// Starts a worker's process and sends it what it needs; it attaches while we go on.

@@ -39,6 +39,7 @@ const REAP_WAIT: Duration = Duration::from_secs(5);
 
 /// The supervisor thread's life.
 pub(crate) fn supervise(shared: &Arc<Shared>) {
+    let _beating = clock::Beating::new();
     let mut members = Members::new(shared);
     let watched = catch_unwind(AssertUnwindSafe(|| {
         watch(shared, &mut members);
@@ -50,6 +51,7 @@ pub(crate) fn supervise(shared: &Arc<Shared>) {
         return;
     }
     members.end(if shared.config.has_finalizer { FINALIZER_GRACE } else { GRACE });
+    shared.end();
 }
 
 /// Until the pool stops.

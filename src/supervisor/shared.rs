@@ -65,6 +65,9 @@ pub(crate) struct Engine {
     pub(crate) callbacks: Vec<Callback>,
 }
 
+/// Why a pool that was dropped is broken.
+const DROPPED: &str = "it was dropped";
+
 /// What callers may know of a worker.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Status {
@@ -214,8 +217,6 @@ impl Shared {
     pub(crate) fn stop(&self) {
         let mut engine = self.lock();
         engine.stage = Stage::Stopping;
-        // For whoever has a handle still: a background job that owned the pool and has dropped it.
-        engine.broken.get_or_insert_with(|| "it was dropped".to_owned());
         // Relaxed: a worker that sees it looks at nothing else; the wake comes behind it.
         self.parent.get().header.stop.store(1, Relaxed);
         self.announce(&engine, true);
@@ -261,6 +262,13 @@ impl Shared {
         tell(|| tracing::error!(%reason, "the pool is broken"));
     }
 
+    /// The pool has ended and no worker is left: whoever has a handle still, such as a job that owned the pool, is told so.
+    pub(super) fn end(&self) {
+        let mut engine = self.lock();
+        engine.broken.get_or_insert_with(|| DROPPED.to_owned());
+        self.wake_callers(&engine);
+    }
+
     /// Makes every caller look at the table again.
     pub(crate) fn wake_callers(&self, engine: &Engine) {
         let WorkerControl { jobs, listeners, .. } = engine.workers.get();
@@ -297,12 +305,24 @@ impl Engine {
         self.stage
     }
 
+    /// The error of a pool that takes nothing more on, though its workers may still live.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        let is_ending = self.stage == Stage::Stopping;
+        self.broken()
+            .or_else(|| is_ending.then(|| ErrorKind::PoolBroken { reason: DROPPED.to_owned() }.into()))
+    }
+
+    /// Whether jobs or submitted tasks wait for workers, or run.
+    pub(super) fn has_work(&self) -> bool {
+        self.mirror.has_jobs() || self.mirror.n_singles() != (0, 0)
+    }
+
     /// Why the pool can run nothing any more, if that is so.
     pub(crate) fn broken_reason(&self) -> Option<String> {
         self.broken.clone()
     }
 
-    /// The error of a pool that can run nothing any more.
+    /// The error of a pool that can run nothing any more. Callers give their arrays back then, so no worker may be left.
     pub(crate) fn broken(&self) -> Option<Error> {
         self.broken.clone().map(|reason| ErrorKind::PoolBroken { reason }.into())
     }

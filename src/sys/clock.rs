@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use crate::sync::{AtomicU64, Relaxed};
+use crate::sync::{AtomicU32, AtomicU64, Relaxed};
 
 /// Beats come at least this often while a pool lives.
 pub(crate) const BEAT_MAX: Duration = Duration::from_secs(1);
@@ -12,15 +12,37 @@ pub(crate) const BEAT_MAX: Duration = Duration::from_secs(1);
 /// When the last beat was, and how much of the time until then this process was stopped for.
 static BEAT_NS: AtomicU64 = AtomicU64::new(0);
 static STOPPED_NS: AtomicU64 = AtomicU64::new(0);
+/// Threads that have promised beats.
+static BEATING: AtomicU32 = AtomicU32::new(0);
+
+/// The promise of beats, until it is dropped.
+pub(crate) struct Beating(());
+
+impl Beating {
+    pub(crate) fn new() -> Self {
+        // Relaxed, as below. Nobody has beaten while there was nobody to: that gap is none.
+        if BEATING.fetch_add(1, Relaxed) == 0 {
+            BEAT_NS.store(monotonic_ns(), Relaxed);
+        }
+        Beating(())
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        BEATING.fetch_sub(1, Relaxed);
+    }
+}
 
 /// Says that this process runs. A gap between beats that is twice as long as the longest one means that it did not:
 /// Ctrl-Z, a frozen cgroup, a debugger. That time does not count as [`awake`].
 pub(crate) fn beat() {
     let now = monotonic_ns();
-    // Relaxed: each gap is between two values of this one word, and whoever swaps accounts for it.
-    let gap = now.saturating_sub(BEAT_NS.swap(now, Relaxed));
+    // Relaxed: each gap is between two values of this one word, and whoever raises it accounts for it. A thread that has
+    // read the clock long ago raises nothing.
+    let gap = now.saturating_sub(BEAT_NS.fetch_max(now, Relaxed));
     let most = BEAT_MAX.as_nanos() as u64;
-    if gap > 2 * most && gap < now {
+    if gap > 2 * most && BEATING.load(Relaxed) > 0 {
         STOPPED_NS.fetch_add(gap - most, Relaxed);
     }
 }

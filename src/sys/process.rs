@@ -74,10 +74,18 @@ impl Child {
 
     /// Whether it is stopped: by [`stop`](Child::stop), somebody's debugger, a Ctrl-Z.
     pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self.state(), Some(b'T' | b't'))
+    }
+
+    /// Whether it sleeps in the kernel and cannot be stopped there.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.state() == Some(b'D')
+    }
+
+    fn state(&self) -> Option<u8> {
         // Ours until it is reaped, so the number is its own. `pid (name) state …`; the name may hold anything.
         let stat = std::fs::read(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        let state = stat.iter().rposition(|&byte| byte == b')').and_then(|end| stat.get(end + 2));
-        matches!(state, Some(b'T' | b't'))
+        stat.iter().rposition(|&byte| byte == b')').and_then(|end| stat.get(end + 2)).copied()
     }
 
     /// Asks it to stop where it is; it has once [`is_stopped`](Child::is_stopped) says so.

@@ -208,6 +208,11 @@ impl Mirror {
         Some((index, self.offer_backlog(control, index)))
     }
 
+    /// Whether any job is open.
+    pub(crate) fn has_jobs(&self) -> bool {
+        self.jobs.iter().any(Option::is_some)
+    }
+
     /// The job in a slot.
     pub(crate) fn job(&self, index: usize) -> &Job {
         self.jobs[index].as_ref().expect("the slot is open until its caller closes it")

@@ -41,12 +41,19 @@ pub(crate) fn caught<T>(kernel: impl FnOnce() -> T) -> Result<T, Panic> {
     let result = panic::catch_unwind(AssertUnwindSafe(kernel));
     let noted = CAUGHT.with(|caught| caught.replace(outer)).unwrap_or_default();
     result.map_err(|payload| {
-        // A payload whose own drop panics must not take the worker along, nor the payload of that panic.
-        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
-            std::mem::forget(payload);
-        }
+        swallow(Err(payload));
         noted
     })
+}
+
+/// Drops a panic that is nobody's. A payload whose own drop panics must not take the thread along, nor the payload of that
+/// panic.
+pub(crate) fn swallow(panicked: std::thread::Result<()>) {
+    if let Err(payload) = panicked
+        && let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload)))
+    {
+        std::mem::forget(payload);
+    }
 }
 
 /// Writes a panic down if this thread runs a kernel.
