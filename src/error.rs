@@ -482,6 +482,12 @@ impl Error {
         self
     }
 
+    /// The same without what was done of a job: one whose output is not what the caller has asked for.
+    pub(crate) fn without_report(mut self) -> Self {
+        (self.inner.report, self.inner.partial) = (None, None);
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> &ErrorKind {
         &self.inner.kind

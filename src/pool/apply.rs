@@ -6,7 +6,7 @@ use shmpool_kernels::{Chain, ElementKernel, Plan, Sample, Step, TileKernel, pass
 use super::Call;
 use super::call::{Argument, JobShape};
 use crate::array::{Array, Layout, Shape, Source};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::task::job::Policy;
 use crate::task::kernel::Place;
 use crate::task::strided::FillByStrided;
@@ -70,7 +70,9 @@ impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
         let argument = call.input("input", input)?;
         let Some(first) = Image::of(argument, &argument.layout(input.shape())?, size_of::<I>()) else {
             // Pixels in another order than an image's: columns before rows, every other one.
-            return ApplyKernel::<I, Chained>::run(self, call, &call.map(input, |sample| sample)?);
+            // A copy that is not finished is no part of the result.
+            let copy = call.map(input, |sample| sample).map_err(Error::without_report)?;
+            return ApplyKernel::<I, Chained>::run(self, call, &copy);
         };
         let passes = passes(self.steps());
         let (last, earlier) = passes.split_last().expect("a chain without steps is a pass that copies");

@@ -171,7 +171,7 @@ impl<'a> Call<'a> {
     /// `f(&params, x)` for every element, into a new array: for kernels that need more than their element.
     ///
     /// # Errors
-    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] beyond 4096 bytes of parameters.
+    /// As for [`map`](Call::map), and [`ErrorKind::ParamsTooLarge`] beyond 4096 bytes of parameters, of which a view takes 256.
     pub fn map_with<P, S, U, F>(&self, xs: &S, params: P, f: F) -> Result<Array<U>>
     where
         P: Pod,
