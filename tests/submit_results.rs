@@ -540,13 +540,13 @@ fn shutdown_that_does_not_wait_and_one_that_cancels() {
     let _watchdog = watchdog("shutdown_that_does_not_wait", 60);
     let pool = pool_of(2);
     let futures: Vec<Future<u64>> = (0..50).map(|_| pool.submit(sleep, 20).unwrap()).collect();
-    wait_until("two run", || futures[1].is_running());
+    wait_until("one runs", || futures.iter().any(Future::is_running));
     let started = Instant::now();
     pool.shutdown(false, true).unwrap();
     assert!(started.elapsed() < Duration::from_millis(100));
     pool.shutdown(true, true).unwrap();
     let n_done = futures.iter().filter(|future| future.result().is_ok()).count();
-    assert!((2..10).contains(&n_done), "{n_done}: those that ran, and no others");
+    assert!((1..10).contains(&n_done), "{n_done}: those that ran, and no others");
     assert!(futures.iter().filter(|future| future.is_cancelled()).count() + n_done == 50);
 }
 

@@ -65,6 +65,9 @@ fn collect_until_the_end(shared: &Arc<Shared>) {
     }
 }
 
+/// How soon to look again whether another thread has told of what it has found.
+const UNTOLD_LOOK: Duration = Duration::from_micros(100);
+
 /// How long the collector sleeps when there is nothing to listen for; the supervisor's ticks and every end of the pool wake
 /// it before.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -81,7 +84,7 @@ fn look(shared: &Shared, engine: &mut Engine) -> Vec<(Arc<Single>, Outcome)> {
         }
         shared.announce_singles(engine);
     }
-    engine.mirror.take_ended()
+    engine.take_ended()
 }
 
 /// Tells everybody what `me`, if it is a listener, has found; callbacks go to the collector.
@@ -89,11 +92,17 @@ pub(super) fn deliver(shared: &Shared, ended: Vec<(Arc<Single>, Outcome)>, me: O
     if ended.is_empty() {
         return;
     }
-    let mut callbacks = Vec::new();
+    let (n_ended, mut wakers, mut callbacks) = (ended.len(), Vec::new(), Vec::new());
     for (single, outcome) in ended {
-        // A waker, and the end of a lease, are other people's code.
-        tell(|| callbacks.extend(single.end(outcome)));
+        // The end of a lease is other people's code, and so is a waker.
+        tell(|| {
+            let heard = single.end(outcome);
+            wakers.extend(heard.wakers);
+            callbacks.extend(heard.callbacks);
+        });
     }
+    shared.lock().n_untold -= n_ended;
+    wakers.into_iter().for_each(|waker| tell(|| waker.wake()));
     // Relaxed: a hint; a caller who has just begun to listen sees the ends above in the tasks themselves, or looks again
     // after a tick.
     let caller_listens = shared.parent.get().listener.who.load(Relaxed) as usize == CALLER;
@@ -236,7 +245,7 @@ pub(super) fn cancel_pending(shared: &Shared) {
     let not_believed = engine.is_corrupt();
     let (mirror, control) = engine.split(shared.parent.get());
     mirror.withdraw_all_singles(control, not_believed);
-    let ended = mirror.take_ended();
+    let ended = engine.take_ended();
     drop(engine);
     deliver(shared, ended, None);
 }
@@ -246,13 +255,15 @@ pub(super) fn wait_until_idle(shared: &Arc<Shared>) {
     loop {
         let some = {
             let engine = shared.lock();
-            if engine.mirror.n_singles() == (0, 0) {
+            if engine.mirror.n_singles() == (0, 0) && engine.n_untold == 0 {
                 return;
             }
             engine.mirror.some_single()
         };
-        if let Some(some) = some {
-            wait(shared, &some, None, Duration::ZERO);
+        match some {
+            Some(some) => drop(wait(shared, &some, None, Duration::ZERO)),
+            // Another thread is about to tell of the last ones.
+            None => std::thread::sleep(UNTOLD_LOOK),
         }
     }
 }

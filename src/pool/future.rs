@@ -76,13 +76,11 @@ impl<R> Future<R> {
         }
         if let Backend::Processes { shared, .. } = &self.core.backend {
             let mut engine = shared.lock();
-            let ended = if engine.is_corrupt() {
-                Vec::new()
-            } else {
+            if !engine.is_corrupt() {
                 let (mirror, control) = engine.split(shared.parent.get());
                 mirror.withdraw_single(control, &self.single);
-                mirror.take_ended()
-            };
+            }
+            let ended = engine.take_ended();
             drop(engine);
             collect::deliver(shared, ended, None);
         }

@@ -37,7 +37,7 @@ impl Call<'_> {
     /// [`on_worker_death`](Call::on_worker_death) says otherwise; of the call's other options,
     /// [`retries`](Call::retries) and [`task_timeout`](Call::task_timeout) count.
     ///
-    /// Two microseconds and some of the caller's time, and an allocation of some 200 bytes until the future is dropped.
+    /// About a microsecond of the caller's time, and some 150 bytes until the future is dropped (`benches/RESULTS.md`).
     /// Arguments of more than 480 bytes, and results of more than 1008, take a block of the arena each.
     ///
     /// ```

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::park::{self, Backend};
 use crate::sync::{AcqRel, Relaxed, Release};
 use crate::task::mirror::{Control, Corrupt, Mirror, Progress, Stop};
-use crate::task::single::Callback;
+use crate::task::single::{Callback, Outcome, Single};
 
 /// Where a pool stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) caller_listens: bool,
     /// There is a thread that collects the results of submitted tasks.
     pub(crate) has_collector: bool,
+    /// Submitted tasks that have been taken for telling of their end, and whose futures do not say so yet.
+    pub(crate) n_untold: usize,
     /// Of tasks that have ended, for the collector to run.
     pub(crate) callbacks: Vec<Callback>,
 }
@@ -109,6 +111,7 @@ impl Shared {
             n_retired: 0,
             caller_listens: false,
             has_collector: false,
+            n_untold: 0,
             callbacks: Vec::new(),
         };
         let (engine, changed) = (Mutex::new(engine), Condvar::new());
@@ -294,6 +297,13 @@ impl Engine {
             return Vec::new();
         }
         self.mirror.doomed(Control { parent, workers: self.workers.get() })
+    }
+
+    /// Submitted tasks that have ended, for the caller to tell of.
+    pub(crate) fn take_ended(&mut self) -> Vec<(Arc<Single>, Outcome)> {
+        let ended = self.mirror.take_ended();
+        self.n_untold += ended.len();
+        ended
     }
 
     /// Both control segments and the mirror, apart.

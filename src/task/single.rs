@@ -180,14 +180,19 @@ enum State {
     Ended(Outcome),
 }
 
+/// Who wants to hear of a task's end, beside those who wait.
+#[derive(Default)]
+pub(crate) struct Heard {
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) callbacks: Vec<Callback>,
+}
+
 /// What few tasks have while they are open.
 #[derive(Default)]
 struct Rest {
     /// Leases on its arrays.
     keep: Option<Box<dyn Lender>>,
-    /// Who wants to hear of its end, beside those who wait.
-    wakers: Vec<Waker>,
-    callbacks: Vec<Callback>,
+    heard: Heard,
     /// Of workers that have run it.
     deaths: Vec<Death>,
 }
@@ -240,15 +245,15 @@ impl Single {
         matches!(*self.lock(), State::Ended(_))
     }
 
-    /// Says how it ended, gives back what it needed, and wakes whoever waits. The callbacks are for the caller to run.
-    /// Without the engine's lock: the end of a lease, and a waker, are other people's code.
-    pub(crate) fn end(&self, outcome: Outcome) -> Vec<Callback> {
+    /// Says how it ended, gives back what it needed, and wakes whoever waits. Who else is to hear of it is for the caller to
+    /// call. Without the engine's lock: the end of a lease is other people's code.
+    pub(crate) fn end(&self, outcome: Outcome) -> Heard {
         let (payload, keep) = match &mut *self.lock() {
             State::Open { payload, rest, .. } => (
                 std::mem::replace(payload, Payload::Inline(Bytes::new(&[]))),
                 rest.as_mut().and_then(|rest| rest.keep.take()),
             ),
-            State::Ended(_) => return Vec::new(),
+            State::Ended(_) => return Heard::default(),
         };
         let overrun = keep.as_ref().and_then(|keep| keep.overrun());
         // First, so that whoever hears of the end finds the arrays free.
@@ -256,13 +261,11 @@ impl Single {
         let outcome =
             overrun.map_or(outcome, |Overrun { byte, len_bytes }| Failed::Overrun { byte, len_bytes }.into());
         let before = std::mem::replace(&mut *self.lock(), State::Ended(outcome));
-        let State::Open { n_waiting, rest, .. } = before else { return Vec::new() };
+        let State::Open { n_waiting, rest, .. } = before else { return Heard::default() };
         if n_waiting > 0 {
             self.ended.notify_all();
         }
-        let Some(rest) = rest else { return Vec::new() };
-        rest.wakers.into_iter().for_each(Waker::wake);
-        rest.callbacks
+        rest.map_or_else(Heard::default, |rest| rest.heard)
     }
 
     /// Waits until somebody else has found out that it has ended, at most so long; true if it has.
@@ -293,7 +296,7 @@ impl Single {
         match &mut *self.lock() {
             State::Ended(_) => false,
             State::Open { rest, .. } => {
-                let wakers = &mut rest.get_or_insert_default().wakers;
+                let wakers = &mut rest.get_or_insert_default().heard.wakers;
                 if !wakers.iter().any(|other| other.will_wake(waker)) {
                     wakers.push(waker.clone());
                 }
@@ -307,7 +310,7 @@ impl Single {
         match &mut *self.lock() {
             State::Ended(_) => Some(callback),
             State::Open { rest, .. } => {
-                rest.get_or_insert_default().callbacks.push(callback);
+                rest.get_or_insert_default().heard.callbacks.push(callback);
                 None
             }
         }
