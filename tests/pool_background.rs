@@ -425,10 +425,12 @@ fn a_job_is_cancelled_by_itself_and_by_the_token_of_its_call() {
     let token = CancelToken::new();
     let start = |n: usize| {
         let xs = pool.array_with(n, |i| i as u32).unwrap();
-        pool.call().grain(1).cancel_token(&token).background(move |call| call.map(&xs, slow)).unwrap()
+        let job =
+            pool.call().grain(1).cancel_token(&token).background(move |call| call.map(&xs, slow)).unwrap();
+        wait_until("it is in its place behind the others", || job.progress().n_tasks > 0);
+        job
     };
-    let (a, b, c) = (start(30), start(40), start(4000));
-    wait_until("all three run", || [&a, &b, &c].iter().all(|job| job.progress().n_tasks > 0));
+    let (b, c, a) = (start(40), start(4000), start(30));
     assert_eq!([&a, &b, &c].map(|job| job.progress().n_tasks), [30, 40, 4000], "each its own");
     a.cancel();
     assert!(matches!(a.wait().unwrap_err().kind(), ErrorKind::Cancelled { .. }));
