@@ -296,8 +296,8 @@ pub enum ErrorKind {
         /// How long somebody has waited.
         waited: Duration,
     },
-    /// The pool was shut down, and takes no more tasks.
-    #[error("cannot submit a task after shutdown")]
+    /// The pool was shut down, and takes no more tasks; or it was terminated, and runs no more jobs either.
+    #[error("the pool was shut down, and takes nothing more on")]
     ShutDown,
     /// As many tasks are pending as the pool was built for.
     #[error("{max} tasks are pending, which is as many as may")]

@@ -141,6 +141,38 @@ fn a_pool_that_breaks_fails_every_task_that_has_not_ended() {
 }
 
 #[test]
+fn a_pool_that_breaks_does_so_for_idle_workers_and_jobs() {
+    let _watchdog = watchdog("a_pool_that_breaks_for_idle", 60);
+    let breaking =
+        || Pool::builder().workers(2).capacity_bytes(1 << 20).on_worker_death(OnWorkerDeath::Break);
+    let is_broken = |pool: &Pool| matches!(pool.submit(die, 10), Err(error) if matches!(error.kind(), ErrorKind::PoolBroken { .. }));
+    // Who is killed on the pool's own behalf, and who dies of a task that says otherwise, breaks nothing.
+    let pool = breaking().build().unwrap();
+    let running = pool.submit(sleep, 100_000).unwrap();
+    wait_until("it runs", || running.is_running());
+    running.cancel_running();
+    let late = pool.call().task_timeout(Duration::from_millis(50)).submit(sleep, 100_000).unwrap();
+    assert!(matches!(late.result().unwrap_err().kind(), ErrorKind::TaskTimedOut { .. }));
+    let dead = pool.call().on_worker_death(OnWorkerDeath::FailTask).submit(die, SEGV).unwrap();
+    assert_eq!(deaths(&dead).len(), 1);
+    wait_until("three are replaced", || pool.stats().unwrap().n_deaths == 3 && pool.worker_pids().len() == 2);
+    assert_eq!(pool.submit(die, 10).unwrap().result().unwrap(), 10);
+    // An idle one.
+    signal(pool.worker_pids()[0], libc::SIGKILL);
+    wait_until("it is broken", || is_broken(&pool));
+    // One at a job over arrays.
+    let pool = breaking().build().unwrap();
+    let xs = pool.array_from(&[SEGV]).unwrap();
+    let error = pool.map(&xs, die).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::PoolBroken { .. }), "{error}");
+    assert!(error.to_string().contains("a worker died: pid "), "{error}");
+    // Workers that have run as many tasks as they may.
+    let pool = breaking().max_tasks_per_worker(1).build().unwrap();
+    let futures: Vec<_> = (10..30).map(|n| pool.submit(die, n).unwrap()).collect();
+    assert!(futures.iter().zip(10..).all(|(future, n)| future.result().unwrap() == n));
+}
+
+#[test]
 fn a_task_that_takes_too_long_is_ended_and_no_other() {
     let _watchdog = watchdog("a_task_that_takes_too_long", 60);
     let pool = pool_of(2);

@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -559,8 +560,74 @@ fn terminate_ends_what_runs() {
     pool.terminate().unwrap();
     assert!(pending.is_cancelled() && busy.0.iter().all(Future::is_cancelled));
     pool.terminate().unwrap();
-    let ys = pool.map(&pool.zeros::<u8>(10).unwrap(), |x| x + 1).unwrap();
-    assert_eq!(*ys, [1; 10], "arrays are another matter");
+    let refused = pool.map(&pool.zeros::<u8>(10).unwrap(), |x| x + 1).unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::ShutDown), "{refused}");
+}
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_that_asked(_: libc::c_int) {
+    ASKED.store(true, SeqCst);
+}
+
+/// From now on SIGTERM ends this worker no more.
+fn hear_sigterm() {
+    // SAFETY: the handler does nothing but store to an atomic.
+    unsafe { libc::signal(libc::SIGTERM, note_that_asked as *const () as libc::sighandler_t) };
+}
+
+#[test]
+fn terminate_asks_and_kill_does_not() {
+    let _watchdog = watchdog("terminate_asks_and_kill_does_not", 60);
+    /// Ends by itself when it is asked to, and says so.
+    fn obedient(path: String) {
+        hear_sigterm();
+        fs::write(&path, "ready").unwrap();
+        while !ASKED.load(SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::write(&path, "asked").unwrap();
+        std::process::exit(0);
+    }
+    /// Hears, and does not care.
+    fn stubborn(_: ()) {
+        hear_sigterm();
+        for_ever(());
+    }
+    let note = std::env::temp_dir().join(format!("shmpool-terminate-{}", std::process::id()));
+    let is = |text: &str| fs::read_to_string(&note).is_ok_and(|found| found == text);
+    for (ends, heard) in
+        [(Pool::terminate as fn(&Pool) -> shmpool::Result<()>, "asked"), (Pool::kill, "ready")]
+    {
+        let pool = pool_of(2);
+        let task = pool.submit(obedient, note.to_str().unwrap().to_owned()).unwrap();
+        wait_until("it is ready", || is("ready"));
+        let other = pool.submit(stubborn, ()).unwrap();
+        wait_until("the other runs", || other.is_running());
+        let xs = pool.array_from(&[1_u64]).unwrap();
+        let job = pool.background(move |call| call.map(&xs, sleep)).unwrap();
+        wait_until("the job is in its place", || job.progress().n_tasks == 1);
+        ends(&pool).unwrap();
+        assert!(
+            is(heard) && task.is_cancelled() && other.is_cancelled(),
+            "{:?}: wanted {heard:?}",
+            fs::read_to_string(&note)
+        );
+        assert!(matches!(job.wait().unwrap_err().kind(), ErrorKind::Cancelled { n_done: 0, n_tasks: 1 }));
+        fs::remove_file(&note).unwrap();
+    }
+}
+
+#[test]
+fn a_progress_callback_may_terminate_its_pool() {
+    let _watchdog = watchdog("a_progress_callback_may_terminate", 60);
+    let pool = pool_of(1);
+    let xs = pool.array_from(&[1_u32; 100]).unwrap();
+    let ended = pool.call().grain(1).progress(&|_| pool.terminate().unwrap()).map(&xs, |x| {
+        thread::sleep(Duration::from_millis(50));
+        x
+    });
+    assert!(matches!(ended.unwrap_err().kind(), ErrorKind::Cancelled { .. }));
 }
 
 #[test]

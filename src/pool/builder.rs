@@ -100,7 +100,8 @@ impl Builder {
     }
 
     /// What is to be done when a submitted task's worker dies of it, unless its call says otherwise:
-    /// [`OnWorkerDeath::FailTask`] unless said.
+    /// [`OnWorkerDeath::FailTask`] unless said. With [`OnWorkerDeath::Break`] the death of a worker that is idle, or at a job
+    /// over arrays, breaks the pool too.
     pub fn on_worker_death(mut self, what: OnWorkerDeath) -> Self {
         self.on_worker_death = what;
         self
@@ -145,7 +146,7 @@ impl Builder {
         if n_workers > 0 {
             worker::require_init()?;
         }
-        let workers = self.workers_of(n_workers)?;
+        let workers = self.workers_of(n_workers, self.on_worker_death == OnWorkerDeath::Break)?;
         let arena = match self.arena {
             Some(arena) => arena,
             None => {
@@ -178,6 +179,7 @@ impl Builder {
             task_timeout: self.task_timeout,
             pending_max: self.pending_max,
             is_shut_down: AtomicBool::new(false),
+            is_terminated: AtomicBool::new(false),
         };
         Ok(Pool { core: Arc::new(core), is_owner: true })
     }

@@ -130,6 +130,11 @@ thread_local! {
     static REPORTING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this thread is in a progress callback, whose job ends after it.
+pub(crate) fn is_reporting() -> bool {
+    REPORTING.get()
+}
+
 fn wait_for_change<'a>(shared: &'a Shared, engine: MutexGuard<'a, Engine>) -> MutexGuard<'a, Engine> {
     match shared.changed.wait_timeout(engine, TICK_MAX) {
         Ok((engine, _)) => engine,

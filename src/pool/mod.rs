@@ -38,7 +38,7 @@ use self::background::Background;
 use self::cancel::Terms;
 use crate::arena::{Arena, ArenaStats};
 use crate::array::{Array, Contiguous, ContiguousMut, Indices, Input, Shape, Source, Target};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::supervisor::Shared;
 pub use crate::supervisor::WorkerOutput;
 use crate::sync::{AtomicBool, AtomicU64, Relaxed};
@@ -140,6 +140,8 @@ struct Core {
     task_timeout: Option<Duration>,
     pending_max: Option<usize>,
     is_shut_down: AtomicBool,
+    /// With `workers(0)`, where no engine knows it: [`Pool::terminate`] was called.
+    is_terminated: AtomicBool,
 }
 
 enum Backend {
@@ -247,6 +249,8 @@ impl Pool {
                 self.check_owner()?;
                 executor::run(shared, spec, *spin, terms)
             }
+            // Relaxed: as for `is_shut_down`.
+            Backend::Inline if self.core.is_terminated.load(Relaxed) => Err(ErrorKind::ShutDown.into()),
             Backend::Inline => Ok(inline::run(&self.core.arena, spec, terms)),
         };
         self.core.n_jobs.fetch_add(1, Relaxed);

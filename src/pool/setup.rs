@@ -111,7 +111,7 @@ impl Builder {
     }
 
     /// What the supervisor is to know of workers.
-    pub(super) fn workers_of(&self, n_workers: usize) -> Result<Workers> {
+    pub(super) fn workers_of(&self, n_workers: usize, breaks: bool) -> Result<Workers> {
         let options =
             [("max_tasks_per_worker", self.setup.tasks_max), ("memory_limit", self.setup.memory_limit_bytes)];
         for (option, value) in options {
@@ -127,7 +127,7 @@ impl Builder {
         env.extend(self.env.iter().cloned());
         let setup =
             self.setup.to_file().map_err(|error| Error::os("write down the workers' setup", error))?;
-        Ok(Workers { setup, env, output, has_finalizer: self.setup.finalizer.is_some() })
+        Ok(Workers { setup, env, output, has_finalizer: self.setup.finalizer.is_some(), breaks })
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::stateless;
 use super::collect;
-use super::executor::check_owner;
+use super::executor::{check_owner, is_reporting};
 use super::inline;
 use super::{Backend, Call, Core, Future, Pool};
 use crate::array::{Home, Loan};
@@ -281,6 +281,9 @@ impl<L: Send> Lender for Kept<L> {
     }
 }
 
+/// How long a worker that is asked to end has for it.
+const TERM_WAIT: Duration = Duration::from_secs(1);
+
 impl Core {
     fn submit(&self, single: &Arc<Single>, may_wait: bool) -> Result<()> {
         let Backend::Processes { shared, collector, .. } = &self.backend else {
@@ -394,17 +397,36 @@ impl Pool {
         Ok(())
     }
 
-    /// As [`shutdown`](Pool::shutdown) with everything cancelled, and the workers that run a task killed: it ends as
-    /// cancelled. Returns once none is left.
+    /// Ends everything, jobs over arrays and in the background too: what is pending is cancelled, and a worker that runs a task
+    /// gets a SIGTERM, of which it dies unless the program has said otherwise, and a SIGKILL a second later. Tasks and jobs end
+    /// as cancelled. Returns once none is left (in a progress callback: but its own job); the pool takes nothing more on ([`ErrorKind::ShutDown`]).
     ///
     /// # Errors
     /// [`ErrorKind::ForkedChild`].
     pub fn terminate(&self) -> Result<()> {
+        self.end_all(Some(TERM_WAIT))
+    }
+
+    /// As [`terminate`](Pool::terminate), with SIGKILL alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ForkedChild`].
+    pub fn kill(&self) -> Result<()> {
+        self.end_all(None)
+    }
+
+    fn end_all(&self, ask_for: Option<Duration>) -> Result<()> {
         self.shutdown(false, true)?;
-        if let Backend::Processes { shared, .. } = &self.core.backend {
-            shared.lock().mirror.doom_all_singles();
-            shared.wake_supervisor();
-            collect::wait_until_idle(shared);
+        match &self.core.backend {
+            Backend::Processes { shared, .. } => {
+                shared.terminate(ask_for);
+                collect::wait_until_idle(shared);
+                if !is_reporting() {
+                    shared.wait_for_jobs();
+                }
+            }
+            // Relaxed: as in `check_open`. What runs, runs in somebody's thread, and cannot be killed.
+            Backend::Inline => self.core.is_terminated.store(true, Relaxed),
         }
         Ok(())
     }

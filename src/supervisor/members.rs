@@ -23,7 +23,7 @@ use crate::sync::Relaxed;
 use crate::sys::process::{self, Child, ExecutableId};
 use crate::sys::{clock, limits, socket};
 use crate::task::kernel::probe;
-use crate::task::mirror::Corrupt;
+use crate::task::mirror::{Blame, Corrupt};
 use crate::task::panics::swallow;
 
 /// Deaths in a row, beyond one a worker, that nothing came of before the pool gives up.
@@ -50,6 +50,8 @@ pub(crate) struct Workers {
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) output: WorkerOutput,
     pub(crate) has_finalizer: bool,
+    /// A worker's death breaks the pool, unless it died of a submitted task that says otherwise.
+    pub(crate) breaks: bool,
 }
 
 /// Where the standard output and error of workers go.
@@ -70,6 +72,10 @@ pub(super) struct Member {
     state: State,
     /// What its worker writes, if that is captured.
     output: Option<Output>,
+    /// We have asked its worker to end.
+    asked: bool,
+    /// We have killed its worker, or asked it to end: its death breaks no pool.
+    wanted: bool,
 }
 
 enum State {
@@ -158,7 +164,13 @@ pub(super) struct Members {
 impl Members {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let now = Instant::now();
-        let member = |_| Member { incarnation: 0, state: State::Down { next: now }, output: None };
+        let member = |_| Member {
+            incarnation: 0,
+            state: State::Down { next: now },
+            output: None,
+            asked: false,
+            wanted: false,
+        };
         Members {
             shared: Arc::clone(shared),
             members: (0..shared.n_workers).map(member).collect(),
@@ -224,17 +236,33 @@ impl Members {
     ///
     /// By the time of the signal such a worker could be at an innocent task. So it is stopped, looked at again, and
     /// killed or let go on.
-    pub(super) fn kill_doomed(&self) -> bool {
-        let doomed = |slot: &usize| self.shared.lock().doomed(self.shared.parent.get()).contains(slot);
-        let slots = self.shared.lock().doomed(self.shared.parent.get());
+    pub(super) fn kill_doomed(&mut self) -> bool {
+        let Members { shared, members, .. } = self;
+        let doomed = |slot: &usize| shared.lock().doomed(shared.parent.get()).contains(slot);
+        let (slots, asks) = {
+            let engine = shared.lock();
+            (engine.doomed(shared.parent.get()), engine.asks())
+        };
         for slot in &slots {
-            let Some(Member { state: State::Live { child, .. }, .. }) = self.members.get(*slot) else {
+            let Some(Member { state: State::Live { child, .. }, asked, wanted, .. }) = members.get_mut(*slot)
+            else {
                 continue;
             };
+            if asks && *asked {
+                continue; // it has heard
+            }
             let was_stopped = child.is_stopped();
-            if freeze(child) && doomed(slot) {
-                child.kill();
-            } else if !was_stopped {
+            let is_doomed = freeze(child) && doomed(slot);
+            if is_doomed {
+                *wanted = true;
+                if asks {
+                    *asked = true;
+                    child.terminate();
+                } else {
+                    child.kill();
+                }
+            }
+            if !was_stopped || is_doomed && asks {
                 child.go_on();
             }
         }
@@ -370,6 +398,7 @@ impl Members {
     fn spawn(&mut self, slot: usize) {
         let member = &mut self.members[slot];
         member.incarnation = member.incarnation.wrapping_add(1);
+        (member.asked, member.wanted) = (false, false);
         // Before it can claim anything.
         self.shared.lock().status[slot].is_filled = true;
         match start(&self.shared, &self.executable, slot, member.incarnation) {
@@ -499,28 +528,33 @@ impl Members {
         engine.status[slot] = Default::default();
         engine.clear_slot(slot);
         // A table that is known to be corrupt is not believed; what it held is offered again with the fresh one.
-        let blamed = !engine.is_corrupt() && {
+        let blame = if engine.is_corrupt() {
+            Blame::Nobody
+        } else {
             let (mirror, control) = engine.split(shared.parent.get());
-            match mirror.recover(control, slot as u16, death) {
-                Ok(blamed) => blamed,
-                Err(corrupt) => {
-                    shared.report_corrupt(&mut engine, corrupt);
-                    false
-                }
-            }
+            mirror.recover(control, slot as u16, death).unwrap_or_else(|corrupt| {
+                shared.report_corrupt(&mut engine, corrupt);
+                Blame::Nobody
+            })
         };
-        if is_retirement(death) && !blamed {
+        let blamed = blame != Blame::Nobody;
+        let is_retirement = is_retirement(death) && !blamed;
+        if is_retirement {
             engine.n_retired += 1;
         } else {
             engine.n_deaths += 1;
         }
-        let breaks = engine.mirror.take_break();
+        let breaks =
+            engine.mirror.take_break().map(|name| format!("task `{name}` killed its worker")).or_else(|| {
+                let is_ours = self.members[slot].wanted || is_retirement || blame == Blame::Single;
+                (shared.config.breaks && !is_ours).then(|| "a worker died".to_owned())
+            });
         // It may have been woken for a hint that it never took: another one has to look.
         shared.announce(&engine, true);
         shared.wake_callers(&engine);
         drop(engine);
-        if let Some(name) = breaks {
-            self.give_up(format!("task `{name}` killed its worker: pid {} {}", death.pid, death.reason));
+        if let Some(why) = breaks {
+            self.give_up(format!("{why}: pid {} {}", death.pid, death.reason));
         }
         blamed
     }

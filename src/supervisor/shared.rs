@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -54,6 +54,10 @@ pub(crate) struct Engine {
     bug: Option<String>,
     /// Why a worker did not start, when the pool was built.
     pub(crate) start_failure: Option<(usize, String)>,
+    /// Until when workers that are to end are asked to before they are killed.
+    asked_until: Option<Instant>,
+    /// Everything was ended, and nothing is taken on.
+    is_terminated: bool,
     pub(crate) n_deaths: u64,
     /// Workers that have run as many tasks as they may.
     pub(crate) n_retired: u64,
@@ -66,6 +70,9 @@ pub(crate) struct Engine {
     /// Of tasks that have ended, for the collector to run.
     pub(crate) callbacks: Vec<Callback>,
 }
+
+/// How often to look whether jobs have ended, should nobody say so.
+const JOBS_LOOK: Duration = Duration::from_millis(10);
 
 /// Why a pool that was dropped is broken.
 const DROPPED: &str = "it was dropped";
@@ -107,6 +114,8 @@ impl Shared {
             corrupt: None,
             bug: None,
             start_failure: None,
+            asked_until: None,
+            is_terminated: false,
             n_deaths: 0,
             n_retired: 0,
             caller_listens: false,
@@ -248,6 +257,32 @@ impl Shared {
         }
     }
 
+    /// Ends every job and every submitted task, and takes on no more: workers that run one are killed, or asked to end first and
+    /// have so long for it.
+    pub(crate) fn terminate(&self, ask_for: Option<Duration>) {
+        let mut engine = self.lock();
+        engine.is_terminated = true;
+        engine.asked_until = ask_for.and_then(|wait| Instant::now().checked_add(wait));
+        let not_believed = engine.is_corrupt();
+        let (mirror, control) = engine.split(self.parent.get());
+        mirror.stop_all(control, not_believed);
+        self.wake_callers(&engine);
+        drop(engine);
+        self.wake_supervisor();
+    }
+
+    /// Waits until no job is open.
+    pub(crate) fn wait_for_jobs(&self) {
+        let mut engine = self.lock();
+        while engine.mirror.has_jobs() {
+            // With a limit, since others wait for the same, and one is told.
+            engine = match self.changed.wait_timeout(engine, JOBS_LOOK) {
+                Ok((engine, _)) => engine,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
     pub(super) fn bug(&self) -> Option<String> {
         self.lock().bug.clone()
     }
@@ -320,6 +355,12 @@ impl Engine {
         let is_ending = self.stage == Stage::Stopping;
         self.broken()
             .or_else(|| is_ending.then(|| ErrorKind::PoolBroken { reason: DROPPED.to_owned() }.into()))
+            .or_else(|| self.is_terminated.then(|| ErrorKind::ShutDown.into()))
+    }
+
+    /// Whether workers that are to end are asked first.
+    pub(super) fn asks(&self) -> bool {
+        self.asked_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Whether jobs or submitted tasks wait for workers, or run.

@@ -72,6 +72,11 @@ impl Child {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
+    /// Asks it to end: SIGTERM, of which it dies unless a task has said otherwise.
+    pub(crate) fn terminate(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
+    }
+
     /// Whether it is stopped: by [`stop`](Child::stop), somebody's debugger, a Ctrl-Z.
     pub(crate) fn is_stopped(&self) -> bool {
         matches!(self.state(), Some(b'T' | b't'))

@@ -68,6 +68,17 @@ pub(crate) enum Stop {
     TimedOut,
 }
 
+/// What a worker was at when it died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// Nothing, or between tasks.
+    Nobody,
+    /// A task of a job.
+    Job,
+    /// A submitted task.
+    Single,
+}
+
 /// A job under way.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -287,13 +298,13 @@ impl Mirror {
     }
 
     /// Takes back what a dead worker held. To be called once the kernel has reported its death, and before
-    /// its slot is filled again. True if it died in a task.
+    /// its slot is filled again. What it died of.
     pub(crate) fn recover(
         &mut self,
         control: Control<'_>,
         slot: u16,
         death: &Death,
-    ) -> Result<bool, Corrupt> {
+    ) -> Result<Blame, Corrupt> {
         let jobs = self.jobs.iter().enumerate().filter_map(|(index, job)| Some((index, job.as_ref()?)));
         let entries =
             jobs.flat_map(|(index, job)| job.outstanding.iter().map(move |&entry| (Some(index), entry)));
@@ -302,7 +313,7 @@ impl Mirror {
             entries.map(|(index, entry)| (index, entry, control.workers.entries[entry as usize].state()));
         let mut held =
             states.filter(|(_, _, state)| state.tag() == Some(Tag::Running) && state.owner().slot == slot);
-        let Some((index, entry, state)) = held.next() else { return Ok(false) };
+        let Some((index, entry, state)) = held.next() else { return Ok(Blame::Nobody) };
         if let Some((_, other, _)) = held.next() {
             return Err(Corrupt(format!("entries {entry} and {other} are both running in slot {slot}")));
         }
@@ -310,7 +321,7 @@ impl Mirror {
         let Some(index) = index else { return self.recover_single(control, entry, state, death) };
         let suspect = self.recover_entry(control, index, entry, state, death)?;
         self.offer_backlog(control, index)?;
-        Ok(suspect.is_some())
+        Ok(suspect.map_or(Blame::Nobody, |_| Blame::Job))
     }
 
     /// Starts over with a fresh worker-written segment, after every worker has been reaped: what is not
@@ -368,6 +379,17 @@ impl Mirror {
         job.stopped.get_or_insert(why);
         job.doomed |= kill;
         self.cancel(control, index);
+    }
+
+    /// Ends every job and every submitted task early.
+    pub(crate) fn stop_all(&mut self, control: Control<'_>, not_believed: bool) {
+        for index in 0..self.jobs.len() {
+            if self.jobs[index].is_some() {
+                self.stop(control, index, Stop::Cancelled, true);
+            }
+        }
+        self.withdraw_all_singles(control, not_believed);
+        self.doom_all_singles();
     }
 
     /// The slot of the job with this number, while it is open.
@@ -808,7 +830,7 @@ mod tests {
         fn die(&mut self, slot: u16, signal: i32) -> bool {
             let death = death(ExitReason::Signal(signal));
             let (mirror, control) = self.split();
-            mirror.recover(control, slot, &death).unwrap()
+            mirror.recover(control, slot, &death).unwrap() != Blame::Nobody
         }
 
         fn account(&mut self, job: usize) -> bool {

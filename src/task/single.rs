@@ -128,7 +128,7 @@ pub enum OnWorkerDeath {
     /// The task is run again, as often as [`retries`](crate::Call::retries) says, 2 times unless it does; kills from outside
     /// do not count until there are 16.
     Retry,
-    /// The pool is broken, and every task that has not ended fails: what `ProcessPoolExecutor` does.
+    /// The pool is broken, and every task and job that has not ended fails: what `ProcessPoolExecutor` does.
     Break,
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::message::{read_fault, read_message};
-use super::mirror::{Control, Corrupt, Entry, Failure, Mirror};
+use super::mirror::{Blame, Control, Corrupt, Entry, Failure, Mirror};
 use super::single::{Bytes, CANCELLED, ENDED, Failed, LATE, Outcome, Payload, QUEUED, Single};
 use crate::array::Array;
 use crate::control::entry::{Cursor, State, Tag};
@@ -356,7 +356,7 @@ impl Mirror {
     }
 
     /// Has the workers killed that run a task; what is pending stays.
-    pub(crate) fn doom_all_singles(&mut self) {
+    pub(super) fn doom_all_singles(&mut self) {
         for held in self.singles.held.iter().flatten() {
             // Relaxed: under the engine's lock.
             held.single.doomed.store(CANCELLED, Relaxed);
@@ -438,14 +438,14 @@ impl Mirror {
         next
     }
 
-    /// What is to become of the task that a dead worker held. True if it was at it.
+    /// What is to become of the task that a dead worker held.
     pub(super) fn recover_single(
         &mut self,
         control: Control<'_>,
         entry: u32,
         state: State,
         death: &Death,
-    ) -> Result<bool, Corrupt> {
+    ) -> Result<Blame, Corrupt> {
         let words = &control.workers.entries[entry as usize];
         let (cursor, seq) = (words.cursor(), self.entries[entry as usize].seq);
         let fault = read_fault(&control.workers.messages[entry as usize], state);
@@ -460,7 +460,7 @@ impl Mirror {
                 returned.ok_or_else(|| Corrupt(format!("entry {entry} is done and has returned nothing")))?;
             let single = self.let_go(control, entry).single;
             self.singles.ended.push((single, outcome));
-            return Ok(false);
+            return Ok(Blame::Nobody);
         }
         let single = self.let_go(control, entry).single;
         // Relaxed: under the engine's lock.
@@ -470,7 +470,7 @@ impl Mirror {
             _ if at == 0 => {
                 self.queue_again(single);
                 self.fill_table(control)?;
-                return Ok(false);
+                return Ok(Blame::Nobody);
             }
             _ => {
                 let fault =
@@ -482,13 +482,13 @@ impl Mirror {
                 if single.extra().policy.forgives(&deaths) {
                     self.queue_again(single);
                     self.fill_table(control)?;
-                    return Ok(true);
+                    return Ok(Blame::Single);
                 }
                 Failed::Died(Deaths(deaths))
             }
         };
         self.singles.ended.push((single, outcome.into()));
-        Ok(at == 1)
+        Ok(if at == 1 { Blame::Single } else { Blame::Nobody })
     }
 
     /// Starts over with a fresh worker-written segment: who was at which task cannot be known.
