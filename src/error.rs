@@ -299,6 +299,12 @@ pub enum ErrorKind {
     /// The pool was shut down, and takes no more tasks; or it was terminated, and runs no more jobs either.
     #[error("the pool was shut down, and takes nothing more on")]
     ShutDown,
+    /// A process has pools of another version of this crate, which cannot be looked at.
+    #[error("process {pid} has a pool of another version of shmpool")]
+    OtherVersion {
+        /// That process.
+        pid: u32,
+    },
     /// As many tasks are pending as the pool was built for.
     #[error("{max} tasks are pending, which is as many as may")]
     QueueFull {

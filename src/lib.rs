@@ -101,7 +101,7 @@ pub use {
     pool::{
         ApplyKernel, AsCompleted, Builder, ByElement, ByTile, Call, CancelToken, Chained, Future,
         IterateKernel, Job, MapIter, OnWorkerDeath, Pool, Progress, ReturnWhen, Started, Stats, TryMapError,
-        Unzip, WorkerOutput, ZipInputs, ZipWith, as_completed, wait,
+        Unzip, WorkerOutput, WorkerStats, ZipInputs, ZipWith, as_completed, wait,
     },
     worker::init,
 };

@@ -531,7 +531,7 @@ fn after_shutdown_nothing_is_taken_on_and_what_was_is_done() {
             futures.iter().zip(0..).all(|(future, i)| future.is_done() && future.result().unwrap() == 2 * i)
         );
         let error = pool.submit(double, 1).unwrap_err();
-        assert_eq!(error.to_string(), "cannot submit a task after shutdown");
+        assert_eq!(error.to_string(), "the pool was shut down, and takes nothing more on");
         pool.shutdown(true, true).unwrap();
     }
 }

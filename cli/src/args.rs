@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     Ls(LsArgs),
     Gc(GcArgs),
+    Top(TopArgs),
     Doctor(DoctorArgs),
 }
 
@@ -223,6 +224,30 @@ pub(crate) struct GcArgs {
     pub(crate) dry_run: bool,
 
     /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show how the pools of running programs do: workers, tasks, queues, memory
+///
+/// Programs of the same user that use the same version of shmpool; they are not disturbed. Figures are up to two seconds old. BUSY is the part of the time in which
+/// a worker had a task, CPU what its threads had of a CPU (over 100% with several), WAITS for how long they could have run and had none: since the last look, or
+/// the worker's start. In a terminal it looks again until Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXIT_CODES)]
+pub(crate) struct TopArgs {
+    /// Only of this process
+    pub(crate) pid: Option<u32>,
+
+    /// Look once, also in a terminal
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    pub(crate) interval: Duration,
+
+    /// Print one JSON object instead of a table, once
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -32,6 +32,7 @@ mod picture;
 mod plan;
 mod request;
 mod show;
+mod top;
 mod work;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Kernels(args) => kernels::run(&args),
         Command::Ls(args) => named::list(&args),
         Command::Gc(args) => named::collect_garbage(&args),
+        Command::Top(args) => top::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

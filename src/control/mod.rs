@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 pub(crate) mod entry;
+pub(crate) mod figures;
 #[cfg(not(loom))]
 pub(crate) mod handshake;
 #[cfg(not(loom))]

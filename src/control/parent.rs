@@ -2,6 +2,7 @@
 
 use std::mem::{offset_of, size_of};
 
+use super::figures::Figures;
 use super::{N_CELLS, N_ENTRIES, N_JOBS, N_OPERANDS, N_WORKERS_MAX, PARAMS_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::sync::{AtomicU32, AtomicU64};
 
@@ -11,10 +12,13 @@ pub(crate) struct ParentControl {
     pub(crate) header: Header,
     pub(crate) wake: WakeWord,
     pub(crate) listener: Listener,
+    /// By worker, 1: it has nothing to do for so long that it is to end, unless it finds something.
+    pub(crate) dismissed: [AtomicU32; N_WORKERS_MAX],
     pub(crate) jobs: [JobSlot; N_JOBS],
     pub(crate) entries: [EntryDescriptor; N_ENTRIES],
     pub(crate) rings: [RingCells; N_WORKERS_MAX],
     pub(crate) singles: [SingleSlot; N_ENTRIES],
+    pub(crate) figures: Figures,
 }
 
 /// Compared before anything else is read.

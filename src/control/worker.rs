@@ -48,9 +48,13 @@ pub(crate) struct RingHead {
 /// | offset | field    | written by                            | meaning                                       |
 /// |-------:|----------|---------------------------------------|-----------------------------------------------|
 /// |      0 | `parked` | the worker; the parent after its death | 1: asleep or about to be, and without a lease |
+/// |      8 | `idle_ns` | likewise                             | for how long it had nothing to do, but for the present while |
+/// |     16 | `idle_since_ns` | likewise                       | since when it has nothing to do (`sys::clock`); 0: it has |
 #[repr(C, align(128))]
 pub(crate) struct WorkerSlot {
     pub(crate) parked: AtomicU32,
+    pub(crate) idle_ns: AtomicU64,
+    pub(crate) idle_since_ns: AtomicU64,
     /// What it sleeps on beside the epoch; of no bytes, unless the back-end of `park` is another.
     pub(crate) bed: Bed,
 }
@@ -100,6 +104,7 @@ const _: () = {
     assert!(size_of::<EntryWords>() == 64);
     assert!(offset_of!(EntryWords, cursor) == 8);
     assert!(size_of::<RingHead>() == 128);
+    assert!(offset_of!(WorkerSlot, idle_since_ns) == 16);
     assert!(offset_of!(RingHead, head) == 0);
     assert!(size_of::<JobProgress>() == 128 + size_of::<Bed>().next_multiple_of(128));
     assert!(size_of::<Message>() == 1024);

@@ -31,6 +31,15 @@ impl Futex {
     }
 }
 
+fn worker_slot() -> WorkerSlot {
+    WorkerSlot {
+        parked: AtomicU32::new(0),
+        idle_ns: AtomicU64::new(0),
+        idle_since_ns: AtomicU64::new(0),
+        bed: (),
+    }
+}
+
 #[test]
 fn no_hint_is_slept_through() {
     explore(|| {
@@ -42,7 +51,7 @@ fn no_hint_is_slept_through() {
         }
         let shared = Arc::new(Shared {
             wake: WakeWord { epoch: AtomicU32::new(0) },
-            slot: WorkerSlot { parked: AtomicU32::new(0), bed: () },
+            slot: worker_slot(),
             hint: AtomicU32::new(0),
             futex: Futex { lock: Mutex::new(()), sleepers: Condvar::new() },
         });
@@ -132,7 +141,7 @@ fn whoever_says_that_it_sleeps_holds_no_lease() {
             cursor: AtomicU64::new(0),
             began_ns: AtomicU64::new(0),
         };
-        let shared = Arc::new(([entry(), entry()], WorkerSlot { parked: AtomicU32::new(0), bed: () }));
+        let shared = Arc::new(([entry(), entry()], worker_slot()));
         for entry in &shared.0 {
             entry.offer(0, 1);
         }

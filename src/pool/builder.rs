@@ -12,8 +12,8 @@ use crate::arena::Arena;
 use crate::control::N_WORKERS_MAX;
 use crate::control::setup::Setup;
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervisor::{Shared, WorkerOutput, Workers, supervise};
-use crate::sync::{AtomicBool, AtomicU64};
+use crate::supervisor::{Counters, Shared, WorkerOutput, Workers, supervise};
+use crate::sync::AtomicBool;
 use crate::sys::process;
 use crate::task::panics::install_hook;
 use crate::worker;
@@ -37,6 +37,8 @@ pub struct Builder {
     on_worker_death: OnWorkerDeath,
     task_timeout: Option<Duration>,
     pending_max: Option<usize>,
+    pub(super) min_workers: Option<usize>,
+    pub(super) idle_timeout: Option<Duration>,
     pub(super) setup: Setup,
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) output: Option<WorkerOutput>,
@@ -120,7 +122,22 @@ impl Builder {
         self
     }
 
-    /// Starts the workers, and returns once all are live.
+    /// Ends workers that had nothing to do for so long, down to [`min_workers`](Builder::min_workers) (1 unless said). They are
+    /// started again when there is more work than workers, which takes a few milliseconds each.
+    pub fn idle_timeout(mut self, after: Duration) -> Self {
+        self.idle_timeout = Some(after);
+        self
+    }
+
+    /// Workers that are always there; the others are started when there is more work than workers, and stay, unless there is
+    /// an [`idle_timeout`](Builder::idle_timeout). Even with 0 the pool starts one, to see that it can be. At most
+    /// [`workers`](Builder::workers), and all of them unless said.
+    pub fn min_workers(mut self, n: usize) -> Self {
+        self.min_workers = Some(n);
+        self
+    }
+
+    /// Starts the workers, and returns once all of those that are always there are live.
     ///
     /// # Errors
     /// [`ErrorKind::NotInitialised`] if [`init`](crate::init) has not run; [`ErrorKind::Option`] for a choice that means nothing; [`ErrorKind::WorkerStart`] if a worker
@@ -146,7 +163,7 @@ impl Builder {
         if n_workers > 0 {
             worker::require_init()?;
         }
-        let workers = self.workers_of(n_workers, self.on_worker_death == OnWorkerDeath::Break)?;
+        let workers = self.workers_of(n_workers, level, self.on_worker_death == OnWorkerDeath::Break)?;
         let arena = match self.arena {
             Some(arena) => arena,
             None => {
@@ -159,11 +176,11 @@ impl Builder {
             }
         };
         install_hook();
+        let counters = Arc::new(Counters::default());
         let backend = match n_workers {
             0 => Backend::Inline,
-            n => start(&arena, n, self.start_wait.unwrap_or(START_WAIT), workers)?,
+            n => start(&arena, n, self.start_wait.unwrap_or(START_WAIT), workers, &counters)?,
         };
-        let [n_jobs, n_tasks, bytes_copied] = [const { AtomicU64::new(0) }; 3];
         let (owner, background) = (std::process::id(), Background::default());
         let core = Core {
             backend,
@@ -171,9 +188,7 @@ impl Builder {
             n_workers,
             level,
             owner,
-            n_jobs,
-            n_tasks,
-            bytes_copied,
+            counters,
             background,
             on_worker_death: self.on_worker_death,
             task_timeout: self.task_timeout,
@@ -197,10 +212,17 @@ fn default_workers() -> Result<usize> {
 }
 
 /// Starts a supervisor and waits until its workers are live.
-fn start(arena: &Arena, n_workers: usize, start_wait: Duration, workers: Workers) -> Result<Backend> {
+fn start(
+    arena: &Arena,
+    n_workers: usize,
+    start_wait: Duration,
+    workers: Workers,
+    counters: &Arc<Counters>,
+) -> Result<Backend> {
     // With more workers than CPUs somebody else always wants the core.
     let spin = if process::usable_cpus() >= n_workers { SPIN } else { Duration::ZERO };
-    let shared = Arc::new(Shared::new(arena.clone(), n_workers, spin, start_wait, workers)?);
+    let shared =
+        Arc::new(Shared::new(arena.clone(), n_workers, spin, start_wait, workers, Arc::clone(counters))?);
     let supervisor = std::thread::Builder::new().name("shmpool-super".into()).spawn({
         let shared = Arc::clone(&shared);
         move || supervise(&shared)
@@ -230,7 +252,8 @@ fn wait_until_live(shared: &Shared) -> Result<()> {
         if let Some(error) = engine.broken() {
             return Err(error);
         }
-        if engine.status.iter().all(|status| status.ready) {
+        let n_first = shared.config.n_first(shared.n_workers);
+        if engine.status[..n_first].iter().all(|status| status.ready) {
             return Ok(());
         }
         engine = shared.changed.wait(engine).unwrap_or_else(std::sync::PoisonError::into_inner);

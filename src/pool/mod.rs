@@ -13,6 +13,7 @@ mod iterate;
 mod map_iter;
 mod scan;
 mod setup;
+mod stats;
 mod submit;
 mod unzip;
 
@@ -24,6 +25,7 @@ pub use cancel::CancelToken;
 pub use future::{AsCompleted, Future, ReturnWhen, as_completed, wait};
 pub use iterate::IterateKernel;
 pub use map_iter::MapIter;
+pub use stats::{Stats, WorkerStats};
 pub use unzip::Unzip;
 
 use std::io::Read;
@@ -36,41 +38,17 @@ use shmpool_kernels::{IndexKernel, Level, Reduction, Scan, ZipReduction};
 
 use self::background::Background;
 use self::cancel::Terms;
-use crate::arena::{Arena, ArenaStats};
+use crate::arena::Arena;
 use crate::array::{Array, Contiguous, ContiguousMut, Indices, Input, Shape, Source, Target};
 use crate::error::{ErrorKind, Result};
-use crate::supervisor::Shared;
 pub use crate::supervisor::WorkerOutput;
-use crate::sync::{AtomicBool, AtomicU64, Relaxed};
+use crate::supervisor::{Counters, Shared};
+use crate::sync::{AtomicBool, Relaxed};
 pub use crate::task::call::Started;
 use crate::task::job::JobSpec;
 use crate::task::mirror::Ended;
 pub use crate::task::mirror::Progress;
 pub use crate::task::single::OnWorkerDeath;
-
-/// What a pool has done and holds.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Workers that are live now.
-    pub n_workers: usize,
-    /// Jobs that have ended, failed ones too.
-    pub n_jobs: u64,
-    /// Tasks that were submitted.
-    pub n_tasks: u64,
-    /// Of those, how many have not ended.
-    pub n_tasks_pending: u64,
-    /// Workers that have died, of whatever cause.
-    pub n_deaths: u64,
-    /// Workers that have run as many tasks as they may, and were replaced.
-    pub n_retired: u64,
-    /// Bytes copied into the arena by `array_from` and its like. Jobs copy none.
-    pub bytes_copied: u64,
-    /// The arena.
-    pub arena: ArenaStats,
-    /// The instruction set that kernels run with.
-    pub level: Level,
-}
 
 /// A process pool whose workers share memory.
 ///
@@ -131,9 +109,7 @@ struct Core {
     level: Level,
     /// The process that built the pool: a forked child must not use it.
     owner: u32,
-    n_jobs: AtomicU64,
-    n_tasks: AtomicU64,
-    bytes_copied: AtomicU64,
+    counters: Arc<Counters>,
     background: Background,
     /// Of submitted tasks, unless their call says otherwise.
     on_worker_death: OnWorkerDeath,
@@ -202,30 +178,26 @@ impl Pool {
         }
     }
 
-    /// What the pool has done and holds.
+    /// What the pool has done and holds. Some tens of microseconds for each worker, whose times the kernel is asked for.
     ///
     /// # Errors
     /// [`ErrorKind::ForkedChild`](crate::ErrorKind::ForkedChild) in a forked child.
     pub fn stats(&self) -> Result<Stats> {
-        let (n_deaths, n_retired, (n_running, n_pending)) = match &self.core.backend {
+        let Core { backend, arena, counters, level, .. } = &*self.core;
+        match backend {
             Backend::Processes { shared, .. } => {
                 self.check_owner()?;
-                let engine = shared.lock();
-                (engine.n_deaths, engine.n_retired, engine.mirror.n_singles())
+                shared.publish(*level)?;
+                let own = Stats::read(&shared.parent.get().figures, self.core.n_workers);
+                // What is known better here than there.
+                Ok(Stats { arena: arena.stats()?, ..own })
             }
-            Backend::Inline => (0, 0, (0, 0)),
-        };
-        Ok(Stats {
-            n_workers: self.worker_pids().len(),
-            n_jobs: self.core.n_jobs.load(Relaxed),
-            n_deaths,
-            n_retired,
-            n_tasks: self.core.n_tasks.load(Relaxed),
-            n_tasks_pending: (n_running + n_pending) as u64,
-            bytes_copied: self.core.bytes_copied.load(Relaxed),
-            arena: self.core.arena.stats()?,
-            level: self.core.level,
-        })
+            Backend::Inline => {
+                let Counters { n_jobs, n_tasks, bytes_copied } = &**counters;
+                let counts = [n_jobs, n_tasks, bytes_copied].map(|count| count.load(Relaxed));
+                Ok(Stats::inline(arena.stats()?, *level, counts))
+            }
+        }
     }
 
     /// Gives the memory of dropped arrays back to the system at once; how many bytes.
@@ -253,13 +225,13 @@ impl Pool {
             Backend::Inline if self.core.is_terminated.load(Relaxed) => Err(ErrorKind::ShutDown.into()),
             Backend::Inline => Ok(inline::run(&self.core.arena, spec, terms)),
         };
-        self.core.n_jobs.fetch_add(1, Relaxed);
+        self.core.counters.n_jobs.fetch_add(1, Relaxed);
         ended
     }
 
     /// Counts what was copied to make `array`.
     fn copied<T: Pod>(&self, array: Array<T>) -> Array<T> {
-        self.core.bytes_copied.fetch_add(size_of_val(array.as_slice()) as u64, Relaxed);
+        self.core.counters.bytes_copied.fetch_add(size_of_val(array.as_slice()) as u64, Relaxed);
         array
     }
 }
@@ -315,7 +287,7 @@ impl Pool {
     /// not there.
     pub fn input_from_shape<T: Pod>(&self, shape: impl Into<Shape>, elements: &[T]) -> Result<Input<T>> {
         let input = self.core.arena.input_from_shape(shape, elements)?;
-        self.core.bytes_copied.fetch_add(size_of_val(elements) as u64, Relaxed);
+        self.core.counters.bytes_copied.fetch_add(size_of_val(elements) as u64, Relaxed);
         Ok(input)
     }
 

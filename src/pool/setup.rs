@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use shmpool_kernels::Level;
 
 use super::Builder;
 use super::call::stateless;
@@ -111,7 +112,7 @@ impl Builder {
     }
 
     /// What the supervisor is to know of workers.
-    pub(super) fn workers_of(&self, n_workers: usize, breaks: bool) -> Result<Workers> {
+    pub(super) fn workers_of(&self, n_workers: usize, level: Level, breaks: bool) -> Result<Workers> {
         let options =
             [("max_tasks_per_worker", self.setup.tasks_max), ("memory_limit", self.setup.memory_limit_bytes)];
         for (option, value) in options {
@@ -120,6 +121,11 @@ impl Builder {
                 return Err(ErrorKind::Option { option, value: "0".to_owned(), why }.into());
             }
         }
+        let n_min = self.min_workers.unwrap_or(if self.idle_timeout.is_some() { 1 } else { n_workers });
+        if n_min > n_workers {
+            let why = "is more than the workers of the pool";
+            return Err(ErrorKind::Option { option: "min_workers", value: n_min.to_string(), why }.into());
+        }
         let captured = self.setup.memory_limit_bytes.is_some();
         let output =
             self.output.unwrap_or(if captured { WorkerOutput::Capture } else { WorkerOutput::Inherit });
@@ -127,7 +133,16 @@ impl Builder {
         env.extend(self.env.iter().cloned());
         let setup =
             self.setup.to_file().map_err(|error| Error::os("write down the workers' setup", error))?;
-        Ok(Workers { setup, env, output, has_finalizer: self.setup.finalizer.is_some(), breaks })
+        Ok(Workers {
+            setup,
+            env,
+            output,
+            has_finalizer: self.setup.finalizer.is_some(),
+            breaks,
+            n_min,
+            idle_timeout: self.idle_timeout,
+            level,
+        })
     }
 }
 

@@ -195,7 +195,7 @@ impl Call<'_> {
         });
         let single = Arc::new(Single::new(name, code, payload, keep, extra));
         core.submit(&single, may_wait)?;
-        core.n_tasks.fetch_add(1, Relaxed);
+        core.counters.n_tasks.fetch_add(1, Relaxed);
         Ok(Future::new(single, Arc::clone(core)))
     }
 
@@ -210,7 +210,7 @@ impl Call<'_> {
         let mut block = self.pool.arena().for_output::<u8>(len.into()).map_err(|error| error.to_string())?;
         block.as_mut_slice()[..records.len()].copy_from_slice(records);
         encode_whole("argument", argument, &mut block.as_mut_slice()[records.len()..])?;
-        self.pool.core.bytes_copied.fetch_add(len as u64, Relaxed);
+        self.pool.core.counters.bytes_copied.fetch_add(len as u64, Relaxed);
         Ok(Payload::Arena(Box::new(block), len))
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
+use shmpool_kernels::Level;
 
 use super::output::Output;
 use super::shared::{Engine, Shared, Stage, create_workers_segment};
@@ -52,6 +53,18 @@ pub(crate) struct Workers {
     pub(crate) has_finalizer: bool,
     /// A worker's death breaks the pool, unless it died of a submitted task that says otherwise.
     pub(crate) breaks: bool,
+    /// Workers that are always there; the others come when there is work.
+    pub(crate) n_min: usize,
+    /// After how long without work these end again.
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) level: Level,
+}
+
+impl Workers {
+    /// How many of so many are started with the pool: one at least, to see that it can be.
+    pub(crate) fn n_first(&self, n_workers: usize) -> usize {
+        self.n_min.clamp(1, n_workers)
+    }
 }
 
 /// Where the standard output and error of workers go.
@@ -79,6 +92,8 @@ pub(super) struct Member {
 }
 
 enum State {
+    /// No process, until there is work.
+    Away,
     /// No process; the next one at this time.
     Down {
         next: Instant,
@@ -105,7 +120,7 @@ impl Member {
     /// The control socket, while anything may come from it, and the pidfd.
     pub(super) fn descriptors(&self) -> Option<(Option<BorrowedFd<'_>>, BorrowedFd<'_>)> {
         match &self.state {
-            State::Down { .. } => None,
+            State::Away | State::Down { .. } => None,
             State::Starting { child, socket, .. } => Some((Some(socket.as_fd()), child.pidfd())),
             State::Live { child, socket } => Some((Some(socket.as_fd()), child.pidfd())),
             State::Ending { child, .. } => Some((None, child.pidfd())),
@@ -136,7 +151,7 @@ impl Member {
 impl State {
     fn child(&self) -> Option<&Child> {
         match self {
-            State::Down { .. } => None,
+            State::Away | State::Down { .. } => None,
             State::Starting { child, .. } | State::Live { child, .. } | State::Ending { child, .. } => {
                 Some(child)
             }
@@ -159,14 +174,17 @@ pub(super) struct Members {
     n_killed: u64,
     /// Processes that the kernel has killed for want of memory, when last looked at.
     n_oom_kills: u64,
+    /// When a worker may have had nothing to do for so long that it is to end.
+    next_dismissal: Option<Instant>,
 }
 
 impl Members {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let now = Instant::now();
-        let member = |_| Member {
+        let n_first = shared.config.n_first(shared.n_workers);
+        let member = |slot| Member {
             incarnation: 0,
-            state: State::Down { next: now },
+            state: if slot < n_first { State::Down { next: now } } else { State::Away },
             output: None,
             asked: false,
             wanted: false,
@@ -181,6 +199,7 @@ impl Members {
             n_segments_failed: 0,
             n_killed: 0,
             n_oom_kills: limits::oom_kills(),
+            next_dismissal: None,
         }
     }
 
@@ -193,12 +212,12 @@ impl Members {
         let deadline = |member: &Member| match &member.state {
             State::Down { next } => Some(*next),
             State::Starting { deadline, .. } => Some(*deadline),
-            State::Live { .. } | State::Ending { .. } => None,
+            State::Away | State::Live { .. } | State::Ending { .. } => None,
         };
         if self.next_segment.is_some() {
             return self.next_segment; // and nobody is spawned before
         }
-        self.members.iter().filter_map(deadline).min()
+        self.members.iter().filter_map(deadline).chain(self.next_dismissal).min()
     }
 
     /// Starts a process in every slot whose time has come.
@@ -212,6 +231,48 @@ impl Members {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Has workers end that had nothing to do for too long. Each decides by itself, since it may have found something.
+    pub(super) fn dismiss_idle(&mut self, now: Instant) {
+        let Some(timeout) = self.shared.config.idle_timeout else { return };
+        let engine = self.shared.lock();
+        let live = |member: &Member| matches!(member.state, State::Live { .. });
+        let n_live = self.members.iter().filter(|member| live(member)).count();
+        let mut n_spare = n_live.saturating_sub(self.shared.config.n_min);
+        let (slots, dismissed) = (&engine.workers.get().slots, &self.shared.parent.get().dismissed);
+        let mut wakes = false;
+        self.next_dismissal = None;
+        for (slot, _) in self.members.iter().enumerate().rev().filter(|(_, member)| live(member)) {
+            // Relaxed, both: a worker's word about itself, and one for it alone, which it looks at after every wake.
+            let idle_for = match slots[slot].idle_since_ns.load(Relaxed) {
+                0 => Duration::ZERO,
+                ns => clock::monotonic().saturating_sub(Duration::from_nanos(ns)),
+            };
+            let is_dismissed = n_spare > 0 && idle_for >= timeout;
+            if is_dismissed {
+                n_spare -= 1;
+            } else if n_spare > 0 {
+                let next = now.checked_add(timeout.saturating_sub(idle_for));
+                self.next_dismissal = self.next_dismissal.into_iter().chain(next).min();
+            }
+            let before = dismissed[slot].swap(is_dismissed.into(), Relaxed);
+            wakes |= is_dismissed && before == 0;
+        }
+        if wakes {
+            self.shared.announce(&engine, true);
+        }
+    }
+
+    /// Fills slots that are empty for want of work, as far as there is work.
+    pub(super) fn call_for_work(&mut self, now: Instant) {
+        let mut engine = self.shared.lock();
+        let n_wanted = engine.n_wanted();
+        let away = self.members.iter_mut().filter(|member| matches!(member.state, State::Away));
+        for member in away.take(n_wanted) {
+            member.state = State::Down { next: now };
+            engine.n_away -= 1;
         }
     }
 
@@ -295,7 +356,7 @@ impl Members {
             }
             if gone {
                 member.state = State::Down { next: Instant::now() };
-                self.shared.lock().status[slot] = Default::default();
+                self.shared.lock().status[slot].clear();
             }
             all &= gone;
         }
@@ -399,6 +460,8 @@ impl Members {
         let member = &mut self.members[slot];
         member.incarnation = member.incarnation.wrapping_add(1);
         (member.asked, member.wanted) = (false, false);
+        // Relaxed: it is not there yet.
+        self.shared.parent.get().dismissed[slot].store(0, Relaxed);
         // Before it can claim anything.
         self.shared.lock().status[slot].is_filled = true;
         match start(&self.shared, &self.executable, slot, member.incarnation) {
@@ -437,7 +500,7 @@ impl Members {
                     // children may have let it be reused before we could open it.
                     Some((&READY, _)) if sender == Some(child.pid) => {
                         member.state = State::Live { child, socket };
-                        self.shared.lock().status[slot].ready = true;
+                        self.shared.lock().status[slot].go_live();
                         self.shared.changed.notify_all();
                     }
                     Some((_, reason)) if !reason.is_empty() => {
@@ -470,7 +533,7 @@ impl Members {
                 }
                 member.state = State::Ending { child, was_live: true, disconnected };
             }
-            other @ (State::Down { .. } | State::Ending { .. }) => member.state = other,
+            other @ (State::Away | State::Down { .. } | State::Ending { .. }) => member.state = other,
         }
     }
 
@@ -480,7 +543,7 @@ impl Members {
         let Some(child) = member.child() else { return };
         let Some(reason) = child.try_reap() else { return };
         let (was_live, disconnected) = match member.state {
-            State::Down { .. } | State::Starting { .. } => (false, false),
+            State::Away | State::Down { .. } | State::Starting { .. } => (false, false),
             State::Live { .. } => (true, false),
             State::Ending { was_live, disconnected, .. } => (was_live, disconnected),
         };
@@ -496,6 +559,13 @@ impl Members {
         // Whatever it told us: the table knows whether it held anything.
         let blamed = self.recover(slot, &death);
         if was_live && is_retirement(&death) && !blamed {
+            // Relaxed: ours alone to write.
+            if self.shared.parent.get().dismissed[slot].swap(0, Relaxed) != 0 {
+                tracing::debug!(slot, pid = death.pid, "worker had nothing to do, and has ended");
+                self.members[slot].state = State::Away;
+                self.shared.lock().n_away += 1;
+                return;
+            }
             tracing::debug!(slot, pid = death.pid, "worker has run as many tasks as it may");
             return self.plan(slot, false, false);
         }
@@ -525,7 +595,7 @@ impl Members {
     fn recover(&mut self, slot: usize, death: &Death) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut engine = shared.lock();
-        engine.status[slot] = Default::default();
+        engine.status[slot].clear();
         engine.clear_slot(slot);
         // A table that is known to be corrupt is not believed; what it held is offered again with the fresh one.
         let blame = if engine.is_corrupt() {
@@ -563,7 +633,7 @@ impl Members {
     /// nobody does, a kill from outside counts too: the out-of-memory killer can go on for ever, and callers wait.
     fn failed_to_start(&mut self, slot: usize, reason: String) {
         self.note_start_failure(slot, reason);
-        self.shared.lock().status[slot] = Default::default();
+        self.shared.lock().status[slot].clear();
         let others_live = self.members.iter().any(|member| matches!(member.state, State::Live { .. }));
         self.plan(slot, !others_live, others_live);
     }

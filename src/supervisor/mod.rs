@@ -11,7 +11,7 @@ mod shared;
 pub use members::WorkerOutput;
 pub(crate) use members::Workers;
 pub(crate) use members::tell;
-pub(crate) use shared::{Engine, Shared, Stage};
+pub(crate) use shared::{Counters, Engine, Shared, Stage};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -56,13 +56,15 @@ pub(crate) fn supervise(shared: &Arc<Shared>) {
 
 /// Until the pool stops.
 fn watch(shared: &Arc<Shared>, members: &mut Members) {
-    let mut next_tick = Instant::now() + TICK;
+    let mut next_tick = Instant::now();
     loop {
         let now = Instant::now();
         clock::beat();
         if now >= next_tick {
             let more = shared.arena.tick(now);
             shared.remind_collector();
+            // Should the arena have nothing to say: the next time.
+            let _ = shared.publish(shared.config.level);
             next_tick = if more { now } else { now + TICK };
         }
         let late = shared.doom_late();
@@ -75,6 +77,8 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
                 } else if let Some(corrupt) = shared.corrupt() {
                     members.start_over(now, &corrupt);
                 } else {
+                    members.dismiss_idle(now);
+                    members.call_for_work(now);
                     members.spawn_due(now);
                 }
             }

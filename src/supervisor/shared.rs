@@ -6,15 +6,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
+use shmpool_kernels::Level;
 
 use super::members::{Workers, tell};
-use crate::arena::Arena;
+use crate::arena::{Arena, HugePages};
 use crate::control::mapped::Owned;
 use crate::control::parent::{COLLECTOR, LAYOUT, MAGIC, ParentControl};
 use crate::control::worker::WorkerControl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::park::{self, Backend};
-use crate::sync::{AcqRel, Relaxed, Release};
+use crate::sync::{AcqRel, AtomicU64, Relaxed, Release};
+use crate::sys::clock;
 use crate::task::mirror::{Control, Corrupt, Mirror, Progress, Stop};
 use crate::task::single::{Callback, Outcome, Single};
 
@@ -39,6 +41,15 @@ pub(crate) struct Shared {
     /// How long a worker may take from its spawn to its first word.
     pub(crate) start_wait: Duration,
     pub(crate) config: Workers,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// What callers count.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) n_jobs: AtomicU64,
+    pub(crate) n_tasks: AtomicU64,
+    pub(crate) bytes_copied: AtomicU64,
 }
 
 /// What the lock protects.
@@ -67,6 +78,8 @@ pub(crate) struct Engine {
     pub(crate) has_collector: bool,
     /// Submitted tasks that have been taken for telling of their end, and whose futures do not say so yet.
     pub(crate) n_untold: usize,
+    /// Slots that are empty until there is work for them.
+    pub(super) n_away: usize,
     /// Of tasks that have ended, for the collector to run.
     pub(crate) callbacks: Vec<Callback>,
 }
@@ -85,6 +98,23 @@ pub(crate) struct Status {
     /// Its process, while it has one.
     pub(crate) pid: Option<u32>,
     pub(crate) ready: bool,
+    /// When it went live (`sys::clock`).
+    pub(crate) live_since: Duration,
+    /// Workers that have gone live in this slot.
+    pub(crate) n_starts: u32,
+}
+
+impl Status {
+    /// It has no process any more.
+    pub(super) fn clear(&mut self) {
+        *self = Status { n_starts: self.n_starts, ..Status::default() };
+    }
+
+    /// Its worker is live.
+    pub(super) fn go_live(&mut self) {
+        (self.ready, self.live_since) = (true, clock::monotonic());
+        self.n_starts += 1;
+    }
 }
 
 impl Shared {
@@ -94,6 +124,7 @@ impl Shared {
         spin: Duration,
         start_wait: Duration,
         config: Workers,
+        counters: Arc<Counters>,
     ) -> Result<Self> {
         let parent: Owned<ParentControl> = Owned::create_read_only_for_others("parent")?;
         let header = &parent.get().header;
@@ -121,10 +152,11 @@ impl Shared {
             caller_listens: false,
             has_collector: false,
             n_untold: 0,
+            n_away: n_workers - config.n_first(n_workers),
             callbacks: Vec::new(),
         };
         let (engine, changed) = (Mutex::new(engine), Condvar::new());
-        Ok(Shared { arena, n_workers, parent, engine, changed, wakeup, start_wait, config })
+        Ok(Shared { arena, n_workers, parent, engine, changed, wakeup, start_wait, config, counters })
     }
 
     /// The lock, poisoned or not: callers must get their arrays back. A job that a panic left half accounted
@@ -135,6 +167,7 @@ impl Shared {
 
     /// Wakes the workers that sleep; all of them if one may have been lost.
     pub(crate) fn announce(&self, engine: &Engine, nudge: bool) {
+        self.ask_for_workers(engine);
         let wake = &self.parent.get().wake;
         let slots = &engine.workers.get().slots;
         let bits = park::announce(wake, slots[..self.n_workers].iter().enumerate());
@@ -143,12 +176,68 @@ impl Shared {
         }
     }
 
+    /// Has the supervisor start workers if there are fewer than leases, and there may be more.
+    fn ask_for_workers(&self, engine: &Engine) {
+        if engine.n_wanted() > 0 {
+            self.wake_supervisor();
+        }
+    }
+
+    /// Writes down what the pool has done and holds, for whoever looks at it.
+    pub(crate) fn publish(&self, level: Level) -> Result<()> {
+        let arena = self.arena.stats()?;
+        let engine = self.lock();
+        let figures = &self.parent.get().figures;
+        let (n_jobs_open, n_leases_open) = engine.mirror.n_open();
+        let (n_held, n_queued) = engine.mirror.n_singles();
+        let Counters { n_jobs, n_tasks, bytes_copied } = &*self.counters;
+        // Relaxed throughout: each word is right by itself.
+        for (word, value) in [
+            (&figures.written_ns, clock::monotonic().as_nanos() as u64),
+            (&figures.n_jobs, n_jobs.load(Relaxed)),
+            (&figures.n_jobs_open, n_jobs_open as u64),
+            (&figures.n_tasks, n_tasks.load(Relaxed)),
+            (&figures.n_tasks_pending, (n_held + n_queued) as u64),
+            (&figures.n_leases_open, n_leases_open as u64),
+            (&figures.n_deaths, engine.n_deaths),
+            (&figures.n_retired, engine.n_retired),
+            (&figures.bytes_copied, bytes_copied.load(Relaxed)),
+            (&figures.capacity_bytes, arena.capacity_bytes),
+            (&figures.allocated_bytes, arena.allocated_bytes),
+            (&figures.kept_bytes, arena.kept_bytes),
+            (&figures.resident_bytes, arena.resident_bytes),
+        ] {
+            word.store(value, Relaxed);
+        }
+        let huge_pages = match arena.huge_pages {
+            HugePages::NotRequested => 0,
+            HugePages::Enabled => 1,
+            HugePages::Unavailable(_) => 2,
+        };
+        figures.huge_pages.store(huge_pages, Relaxed);
+        figures.level.store(level as u32, Relaxed);
+        let slots = &engine.workers.get().slots;
+        let workers = figures.workers.iter().zip(&engine.status).zip(slots).zip(engine.mirror.n_tasks_of());
+        for (((worker, status), slot), &n_tasks) in workers {
+            let live_pid = status.pid.filter(|_| status.ready);
+            worker.pid.store(live_pid.unwrap_or(0), Relaxed);
+            worker.n_starts.store(status.n_starts, Relaxed);
+            worker.n_tasks.store(n_tasks, Relaxed);
+            worker.live_since_ns.store(status.live_since.as_nanos() as u64, Relaxed);
+            worker.idle_ns.store(slot.idle_ns.load(Relaxed), Relaxed);
+            worker.idle_since_ns.store(slot.idle_since_ns.load(Relaxed), Relaxed);
+        }
+        figures.pid.store(std::process::id(), Relaxed);
+        Ok(())
+    }
+
     /// Wakes the workers that submitted tasks were offered to since the last call.
     pub(crate) fn announce_singles(&self, engine: &mut Engine) {
         if engine.mirror.take_look_earlier() {
             self.wake_supervisor();
         }
         let Some(meant) = engine.mirror.take_wake() else { return };
+        self.ask_for_workers(engine);
         let wake = &self.parent.get().wake;
         let slots = &engine.workers.get().slots[..self.n_workers];
         let Some(asleep) = park::announce(wake, slots.iter().enumerate()) else { return };
@@ -358,6 +447,15 @@ impl Engine {
             .or_else(|| self.is_terminated.then(|| ErrorKind::ShutDown.into()))
     }
 
+    /// How many workers more than there are now have something to do.
+    pub(super) fn n_wanted(&self) -> usize {
+        if self.n_away == 0 {
+            return 0;
+        }
+        let n_filled = self.status.len() - self.n_away;
+        self.mirror.n_open().1.saturating_sub(n_filled).min(self.n_away)
+    }
+
     /// Whether workers that are to end are asked first.
     pub(super) fn asks(&self) -> bool {
         self.asked_until.is_some_and(|until| Instant::now() < until)
@@ -388,6 +486,8 @@ impl Engine {
         // Relaxed: nobody sleeps under this name any more, and its successor's first claim must not look like a lie
         // (P1); that one learns of everything through its handshake.
         slot.parked.store(0, Relaxed);
+        slot.idle_ns.store(0, Relaxed);
+        slot.idle_since_ns.store(0, Relaxed);
         if let Err(error) = park::renew_bed(slot) {
             self.bug.get_or_insert(error.to_string());
         }

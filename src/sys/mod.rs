@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod futex;
 pub(crate) mod limits;
+pub(crate) mod observe;
 pub(crate) mod process;
 pub(crate) mod shm;
 pub(crate) mod socket;

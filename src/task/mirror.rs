@@ -160,6 +160,8 @@ pub(crate) struct Mirror {
     next_job_id: u64,
     /// Leases that ended by themselves, of all jobs.
     pub(super) n_finished: u64,
+    /// Tasks done by the workers of each slot.
+    pub(super) n_tasks_of: Vec<u64>,
     /// Something was offered since [`take_offered`](Mirror::take_offered) was last asked.
     offered: bool,
 }
@@ -175,6 +177,7 @@ impl Mirror {
             overflow: vec![VecDeque::new(); n_workers],
             next_job_id: 1,
             n_finished: 0,
+            n_tasks_of: vec![0; n_workers],
             offered: false,
         }
     }
@@ -233,8 +236,7 @@ impl Mirror {
     /// complete.
     pub(crate) fn account(&mut self, control: Control<'_>, index: usize) -> Result<bool, Corrupt> {
         self.flush_overflow(control)?;
-        let n_workers = self.overflow.len();
-        let Mirror { jobs, entries, free, n_finished, .. } = self;
+        let Mirror { jobs, entries, free, n_finished, n_tasks_of, .. } = self;
         let job = jobs[index].as_mut().expect("open");
         let mut outstanding = std::mem::take(&mut job.outstanding);
         let mut failed = Vec::new();
@@ -244,7 +246,7 @@ impl Mirror {
                 return true; // nothing of this table is believed any more
             }
             let mirror = &mut entries[entry as usize];
-            match look(control, entry, mirror, job, n_workers) {
+            match look(control, entry, mirror, job, n_tasks_of) {
                 Ok(Look::Open) => return true,
                 Ok(Look::Ended) => {}
                 Ok(Look::Failed { task }) => {
@@ -463,6 +465,19 @@ impl Mirror {
         std::mem::take(&mut self.offered)
     }
 
+    /// Tasks that the workers of each slot have done.
+    pub(crate) fn n_tasks_of(&self) -> &[u64] {
+        &self.n_tasks_of
+    }
+
+    /// Jobs that have not ended, and leases and submitted tasks that run or wait for a worker.
+    pub(crate) fn n_open(&self) -> (usize, usize) {
+        let jobs = || self.jobs.iter().flatten();
+        let (n_held, n_queued) = self.n_singles();
+        let n_leases = jobs().map(|job| job.outstanding.len() + job.backlog.len()).sum::<usize>();
+        (jobs().count(), n_leases + n_held + n_queued)
+    }
+
     /// Leases that ended by themselves so far: a sign that the pool gets somewhere.
     pub(crate) fn n_finished(&self) -> u64 {
         self.n_finished
@@ -532,6 +547,7 @@ impl Mirror {
         job.outstanding.retain(|&other| other != entry);
         job.n_counted -= 1;
         job.finish(start, next - start);
+        self.n_tasks_of[usize::from(state.owner().slot)] += u64::from(next - start);
         let rest = if cursor.started { next + 1 } else { next };
         if !job.cancelled && rest < end {
             job.backlog.push_back(Lease { ring, start: rest, len: end - rest });
@@ -702,7 +718,7 @@ fn look(
     index: u32,
     entry: &Entry,
     job: &mut Job,
-    n_workers: usize,
+    n_tasks_of: &mut [u64],
 ) -> Result<Look, Corrupt> {
     let words = &control.workers.entries[index as usize];
     let state = words.state();
@@ -712,7 +728,7 @@ fn look(
     let (start, end) = (u64::from(entry.start), u64::from(entry.start) + u64::from(entry.len));
     match state.tag() {
         Some(Tag::Pending) => return Ok(Look::Open),
-        Some(Tag::Running) if usize::from(state.owner().slot) < n_workers => return Ok(Look::Open),
+        Some(Tag::Running) if usize::from(state.owner().slot) < n_tasks_of.len() => return Ok(Look::Open),
         _ => {}
     }
     let cursor = words.cursor();
@@ -727,6 +743,10 @@ fn look(
     }
     let next = cursor.next as u32;
     job.finish(entry.start, next - entry.start);
+    // A lease that nobody has claimed has slot 0 for an owner, and nothing done.
+    if let Some(n_tasks) = n_tasks_of.get_mut(usize::from(state.owner().slot)) {
+        *n_tasks += u64::from(next - entry.start);
+    }
     Ok(if state.tag() == Some(Tag::Failed) { Look::Failed { task: next } } else { Look::Ended })
 }
 

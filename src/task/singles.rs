@@ -155,6 +155,7 @@ impl Mirror {
                     }
                     Ok(Look::Running) => running.push((entry, seq)),
                     Ok(Look::Ended(outcome)) => {
+                        self.count_task(control, entry);
                         let held = self.let_go(control, entry);
                         self.singles.ended.push((held.single, outcome));
                         self.n_finished += 1;
@@ -172,6 +173,14 @@ impl Mirror {
         }
         self.adapt_window(starved);
         self.fill_table(control)
+    }
+
+    /// One more for who has ended the task in `entry`.
+    fn count_task(&mut self, control: Control<'_>, entry: u32) {
+        let owner = control.workers.entries[entry as usize].state().owner();
+        if let Some(n_tasks) = self.n_tasks_of.get_mut(usize::from(owner.slot)) {
+            *n_tasks += 1;
+        }
     }
 
     /// Lets more tasks into the table when workers had none left, and fewer when those there last long.

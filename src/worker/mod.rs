@@ -22,12 +22,12 @@ use crate::control::handshake::{EXIT_RETIRED, farewell};
 use crate::control::mapped::Mapped;
 use crate::control::parent::ParentControl;
 use crate::control::setup::Setup;
-use crate::control::worker::WorkerControl;
+use crate::control::worker::{WorkerControl, WorkerSlot};
 use crate::park::{self, Spin};
 use crate::ring::Ring;
 use crate::segment::Mapping;
 use crate::sync::Relaxed;
-use crate::sys::socket;
+use crate::sys::{clock, socket};
 
 /// A worker that has attached.
 pub(crate) struct Worker {
@@ -70,6 +70,7 @@ impl Worker {
             let epoch = park::prepare(&self.parent.get().wake);
             if let Some(claim) = self.take(n_workers).or_else(|| spin.until(|| self.take(n_workers))) {
                 idle = false;
+                self.note_work();
                 spin.found();
                 runner.run(self, &claim);
                 if self.setup.tasks_max.is_some_and(|max| runner.n_singles >= max) {
@@ -77,7 +78,8 @@ impl Worker {
                 }
                 continue;
             }
-            let slot = &self.workers.get().slots[usize::from(self.me.slot)];
+            let slot = self.slot();
+            self.note_idle();
             park::park(slot);
             if self.rings(n_workers).any(Ring::has_hints) {
                 park::woke(slot);
@@ -86,6 +88,16 @@ impl Worker {
             // Relaxed: nothing travels with it; it is looked at after every wake.
             if self.parent.get().header.stop.load(Relaxed) != 0 {
                 return 0;
+            }
+            // Relaxed: likewise.
+            if self.parent.get().dismissed[usize::from(self.me.slot)].load(Relaxed) != 0 {
+                // Not asleep any more, so that nobody counts on waking us, and then a last look: what comes after it is for
+                // those who sleep, or for our successor.
+                park::woke(slot);
+                if !self.rings(n_workers).any(Ring::has_hints) {
+                    return EXIT_RETIRED;
+                }
+                continue;
             }
             let busy_for = if runner.was_large { IDLE_LARGE } else { IDLE };
             let wait = (!idle).then_some(busy_for);
@@ -96,6 +108,30 @@ impl Worker {
                 idle = true;
                 runner.release_memory(self);
             }
+        }
+    }
+
+    fn slot(&self) -> &WorkerSlot {
+        &self.workers.get().slots[usize::from(self.me.slot)]
+    }
+
+    /// There is nothing to do, from now on unless it was so before.
+    fn note_idle(&self) {
+        let slot = self.slot();
+        // Relaxed, as below: figures for those who look, and nobody else writes them.
+        if slot.idle_since_ns.load(Relaxed) == 0 {
+            slot.idle_since_ns.store(now_ns(), Relaxed);
+        }
+    }
+
+    /// There is something to do.
+    fn note_work(&self) {
+        let slot = self.slot();
+        let since = slot.idle_since_ns.load(Relaxed);
+        if since != 0 {
+            slot.idle_since_ns.store(0, Relaxed);
+            let idle_ns = now_ns().saturating_sub(since).saturating_add(slot.idle_ns.load(Relaxed));
+            slot.idle_ns.store(idle_ns, Relaxed);
         }
     }
 
@@ -112,4 +148,8 @@ impl Worker {
             .chain(0..own)
             .map(|ring| Ring { parent: &parent.rings[ring], workers: &workers.heads[ring] })
     }
+}
+
+fn now_ns() -> u64 {
+    clock::monotonic().as_nanos() as u64
 }
