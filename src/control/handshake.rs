@@ -6,7 +6,8 @@
 //!
 //! A live worker asks for the shares that its jobs name, one at a time: [`share_request`], answered by a
 //! [`Ticket`](crate::segment::Ticket) with a descriptor, or without one if there is no such share. And it asks for room for
-//! the result of a submitted task: [`room_request`], answered by [`Room`].
+//! the result of a submitted task: [`room_request`], answered by [`Room`]. Between these it sends its events, to which there is
+//! no answer.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -104,6 +105,9 @@ pub(crate) fn requested_room(message: &[u8]) -> Option<(u32, u64)> {
 
 /// Exit code of a worker that has run as many tasks as it may.
 pub(crate) const EXIT_RETIRED: i32 = 121;
+
+/// First byte of a worker's event ([`events`](super::events)).
+pub(crate) const EVENT: u8 = 6;
 
 /// First byte of a worker's last words: what its finalizer has to say.
 const FAREWELL: u8 = 5;

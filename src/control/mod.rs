@@ -1,6 +1,8 @@
 #![doc = include_str!("README.md")]
 
 pub(crate) mod entry;
+#[cfg(not(loom))]
+pub(crate) mod events;
 pub(crate) mod figures;
 #[cfg(not(loom))]
 pub(crate) mod handshake;

@@ -30,6 +30,7 @@ pub(crate) struct ParentControl {
 /// |     16 | `n_workers` | parent, before `magic`        | rings that a thief looks at                      |
 /// |     20 | `stop`      | parent                        | 1: workers end when they next look               |
 /// |     24 | `spin_ns`   | parent, before `magic`        | how long an idle worker may spin before it sleeps |
+/// |     32 | `events`    | parent                        | up to which level the parent wants events (`events`); 0: none |
 #[repr(C, align(128))]
 pub(crate) struct Header {
     pub(crate) magic: AtomicU64,
@@ -37,6 +38,7 @@ pub(crate) struct Header {
     pub(crate) n_workers: AtomicU32,
     pub(crate) stop: AtomicU32,
     pub(crate) spin_ns: AtomicU64,
+    pub(crate) events: AtomicU32,
 }
 
 /// The word that all workers sleep on, each on a bit of its own.

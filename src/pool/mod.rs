@@ -88,6 +88,13 @@ pub use crate::task::single::OnWorkerDeath;
 /// # Ok::<(), shmpool::Error>(())
 /// ```
 ///
+/// # Events
+/// What the pool has to say goes to the program's subscriber of `tracing`: deaths of workers, a pool that breaks. So do the events
+/// of the workers themselves, those of kernels, tasks and initializers: each as one event with the target `shmpool::worker`, its own level and message, and
+/// the fields `slot`, `pid`, `from` (its own target), `file`, `line`, `fields` (its own, as text) and `n_lost` (events before it that found no
+/// way, since the worker said more than could be heard). Levels that the subscriber does not want for this target are not made at all, up to a
+/// second after it has changed its mind. Spans stay in the worker. An [`initializer`](Builder::initializer) may choose another subscriber for its worker.
+///
 /// # What a call costs
 /// A few microseconds. Elements are cut into tasks of at most 256 KiB of output, tasks into leases, one
 /// worker's part of an array after the other; see [`Call::grain`]. Closures are compiled for the CPU's

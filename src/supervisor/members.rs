@@ -14,9 +14,9 @@ use shmpool_kernels::Level;
 use super::output::Output;
 use super::shared::{Engine, Shared, Stage, create_workers_segment};
 use super::{REAP_WAIT, Ready};
+use crate::control::events::{self, EVENT_BYTES_MAX, Forwarded};
 use crate::control::handshake::{
-    ANSWER_BYTES_MAX, EXIT_RETIRED, READY, Room, VARIABLE, Welcome, last_words, requested_room,
-    requested_share, room_answer,
+    EXIT_RETIRED, READY, Room, VARIABLE, Welcome, last_words, requested_room, requested_share, room_answer,
 };
 use crate::error::{Death, ExitReason};
 use crate::segment::{Share, Ticket};
@@ -39,6 +39,11 @@ const HANG_UP_WAIT: Duration = Duration::from_millis(100);
 
 /// How often the output of workers is read that are ending.
 const OUTPUT_LOOK: Duration = Duration::from_millis(10);
+
+/// Messages of one worker that are heard before the others'.
+const MESSAGES_AT_ONCE: usize = 32;
+/// Messages of one that has ended.
+const MESSAGES_MAX: usize = 4096;
 
 /// How long a worker may take to stop, and how often it is looked at meanwhile.
 const FREEZE_WAIT: Duration = Duration::from_millis(5);
@@ -399,24 +404,17 @@ impl Members {
         }
         let mut sockets = Vec::new();
         for (slot, member) in self.members.iter().enumerate() {
-            if let State::Live { socket, .. } = &member.state
+            if let State::Live { socket, child } = &member.state
                 && let Ok(socket) = socket.try_clone()
             {
-                sockets.push((slot, socket));
+                sockets.push((slot, child.pid, socket));
             }
         }
         if !self.reap_all(grace) {
             self.kill_and_reap_all();
         }
-        for (slot, socket) in sockets {
-            let mut message = [0; ANSWER_BYTES_MAX];
-            while let Ok(received) = socket::receive(&socket, &mut message)
-                && received.n_bytes > 0
-            {
-                if let Some(why) = last_words(&message[..received.n_bytes]) {
-                    tell(|| tracing::warn!(slot, %why, "worker's last words"));
-                }
-            }
+        for (slot, pid, socket) in sockets {
+            hear_out(slot, pid, &socket);
         }
     }
 
@@ -481,20 +479,25 @@ impl Members {
     /// Reads what a worker says: whether it starts, and then which shares it needs, until it is gone.
     fn answer(&mut self, slot: usize) {
         let member = &mut self.members[slot];
-        if let State::Live { socket, .. } = &member.state
-            && serve(&self.shared, slot, socket)
-        {
-            return;
+        if let State::Live { socket, child } = &member.state {
+            let mut served = (0..MESSAGES_AT_ONCE).map(|_| serve(&self.shared, slot, child.pid, socket));
+            if served.find(|served| *served != Served::More) != Some(Served::Gone) {
+                return; // and comes back for the rest
+            }
         }
         match std::mem::replace(&mut member.state, State::Down { next: Instant::now() }) {
             State::Starting { child, socket, deadline } => {
-                let mut answer = [0; ANSWER_BYTES_MAX];
+                let mut answer = [0; EVENT_BYTES_MAX];
                 let received = socket::receive(&socket, &mut answer);
-                let text = match &received {
+                let text: &[u8] = match &received {
                     Ok(received) => &answer[..received.n_bytes],
                     Err(_) => &[],
                 };
                 let sender = received.as_ref().ok().and_then(|received| received.sender);
+                if hear(slot, child.pid, text) {
+                    member.state = State::Starting { child, socket, deadline };
+                    return; // its answer is still to come
+                }
                 match text.split_first() {
                     // The number that we hold must be the process that speaks: a host that reaps everybody's
                     // children may have let it be reused before we could open it.
@@ -552,6 +555,9 @@ impl Members {
             reason => reason,
         };
         let pid = child.pid;
+        if let State::Starting { socket, .. } | State::Live { socket, .. } = &member.state {
+            hear_out(slot, pid, socket);
+        }
         let last_words = member.output.take().map(Output::into_tail).unwrap_or_default();
         // The table may know more.
         let death = Death { pid, reason, fault: None, out_of_memory: false, last_words };
@@ -686,24 +692,59 @@ fn freeze(child: &Child) -> bool {
     })
 }
 
-/// Answers a live worker's request; false if it is none that we know, or cannot be answered: then the worker is none any
-/// more.
-fn serve(shared: &Shared, slot: usize, socket: &OwnedFd) -> bool {
-    let mut message = [0; ANSWER_BYTES_MAX];
+/// What one look at a live worker's socket has shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// A message, which has got what it needs.
+    More,
+    Nothing,
+    /// The other end is closed, or says what no worker says, or cannot be answered: the worker is none any more.
+    Gone,
+}
+
+/// Hears a live worker, and answers its request.
+fn serve(shared: &Shared, slot: usize, pid: u32, socket: &OwnedFd) -> Served {
+    let mut message = [0; EVENT_BYTES_MAX];
     let received = match socket::receive(socket, &mut message) {
         Ok(received) => received,
-        Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Served::Nothing,
+        Err(_) => return Served::Gone,
     };
     let message = &message[..received.n_bytes];
-    if let Some((entry, bytes)) = requested_room(message) {
+    let is_served = if let Some((entry, bytes)) = requested_room(message) {
         let room = make_room(shared, slot as u16, entry, bytes);
-        return socket::send(socket, &room_answer(&room), &[]).is_ok();
-    }
-    if let Some(why) = last_words(message) {
-        tell(|| tracing::warn!(slot, %why, "worker's last words"));
+        socket::send(socket, &room_answer(&room), &[]).is_ok()
+    } else if let Some(id) = requested_share(message) {
+        hand_over(shared, socket, id)
+    } else {
+        hear(slot, pid, message)
+    };
+    if is_served { Served::More } else { Served::Gone }
+}
+
+/// Tells the program's subscriber what a worker says that wants no answer; false if it is nothing of that kind.
+fn hear(slot: usize, pid: u32, message: &[u8]) -> bool {
+    if let Some(event) = Forwarded::from_message(message) {
+        tell(|| events::tell_of(slot, pid, &event));
         return true;
     }
-    requested_share(message).is_some_and(|id| hand_over(shared, socket, id))
+    let last_words = last_words(message);
+    if let Some(why) = &last_words {
+        tell(|| tracing::warn!(slot, pid, %why, "worker's last words"));
+    }
+    last_words.is_some()
+}
+
+/// What a worker that has ended had said before.
+fn hear_out(slot: usize, pid: u32, socket: &OwnedFd) {
+    let mut message = [0; EVENT_BYTES_MAX];
+    // No more than the socket's buffer holds; whoever has a descriptor of it could write on.
+    for _ in 0..MESSAGES_MAX {
+        match socket::receive(socket, &mut message) {
+            Ok(received) if received.n_bytes > 0 => drop(hear(slot, pid, &message[..received.n_bytes])),
+            _ => return,
+        }
+    }
 }
 
 /// Room for the result of the task that the worker in `slot` is at.

@@ -21,6 +21,8 @@ use members::Members;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use crate::control::events;
+use crate::sync::Relaxed;
 use crate::sys::clock;
 
 /// How often the supervisor looks around when nothing happens: the arena gives old pages back.
@@ -63,6 +65,8 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
         if now >= next_tick {
             let more = shared.arena.tick(now);
             shared.remind_collector();
+            // Relaxed: workers look at it between leases.
+            tell(|| shared.parent.get().header.events.store(events::wanted(), Relaxed));
             // Should the arena have nothing to say: the next time.
             let _ = shared.publish(shared.config.level);
             next_tick = if more { now } else { now + TICK };

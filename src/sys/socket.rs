@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
@@ -40,6 +40,24 @@ pub(crate) fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> i
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     retry(|| sendmsg(&socket, &[IoSlice::new(bytes)], &mut ancillary, flags))?;
     Ok(())
+}
+
+/// As [`send`] without descriptors, but waits for the other end to take earlier messages; at most so long.
+pub(crate) fn send_when_possible(socket: impl AsFd, bytes: &[u8], wait: Duration) -> io::Result<()> {
+    match send(&socket, bytes, &[]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock && !wait.is_zero() => {}
+        sent => return sent,
+    }
+    let deadline = Instant::now() + wait;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(&socket, PollFlags::OUT)];
+        retry(|| poll(&mut fds, Some(&super::clock::timespec(left))))?;
+        match send(&socket, bytes, &[]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !left.is_zero() => {}
+            sent => return sent,
+        }
+    }
 }
 
 /// Receives one message; `n_bytes == 0` without descriptors means that the other end is gone.

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::shares::Shares;
-use super::{Worker, setup};
+use super::{Worker, events, setup};
 use crate::control::N_OPERANDS;
 use crate::control::entry::Owner;
 use crate::control::handshake::{READY, REFUSED, Welcome};
@@ -14,7 +14,7 @@ use crate::control::setup::Setup;
 use crate::control::worker::WorkerControl;
 use crate::error::Error;
 use crate::segment::{Access, Mapping, Segment};
-use crate::sync::Acquire;
+use crate::sync::{Acquire, Relaxed};
 use crate::sys::{process, socket};
 use crate::task::job::JobArgs;
 use crate::task::kernel::probe;
@@ -45,7 +45,7 @@ impl Worker {
         welcome: Welcome,
         fds: Vec<OwnedFd>,
     ) -> Result<Self, (OwnedFd, String)> {
-        match segments(&welcome, fds) {
+        match segments(&control, &welcome, fds) {
             Ok((parent, workers, data, setup)) => Ok(Worker {
                 me: Owner { slot: welcome.slot as u16, incarnation: welcome.incarnation as u16 },
                 parent,
@@ -97,7 +97,7 @@ const HIGH_WATER_STEP: usize = 16 << 20;
 
 type Segments = (Mapped<ParentControl>, Mapped<WorkerControl>, Mapping, Setup);
 
-fn segments(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
+fn segments(control: &OwnedFd, welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
     let executable = process::executable_id().map_err(|error| format!("own executable: {error}"))?;
     welcome.check(executable, probe().0)?;
     let n_fds = fds.len();
@@ -120,7 +120,11 @@ fn segments(welcome: &Welcome, fds: Vec<OwnedFd>) -> Result<Segments, String> {
         mapping.dont_fork().and_then(|()| mapping.dont_dump()).map_err(text)?;
     }
     let setup = Setup::from_file(&setup).map_err(|error| format!("setup: {error}"))?;
+    events::want(parent.get().header.events.load(Relaxed));
+    let forwarding = events::forward_here(control);
     setup::prepare(&setup, welcome.slot as u16)?;
+    drop(forwarding);
+    events::forward(control);
     Ok((parent, workers, data, setup))
 }
 

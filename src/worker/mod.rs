@@ -4,6 +4,7 @@
 //! look: a bad descriptor fails its task, it does not crash the worker.
 
 mod attach;
+mod events;
 mod faults;
 mod run;
 mod setup;
@@ -44,6 +45,9 @@ pub(crate) struct Worker {
     socket: OwnedFd,
 }
 
+/// How long a worker waits to be heard before it ends.
+const FAREWELL_WAIT: Duration = Duration::from_millis(100);
+
 /// After this long without work a worker gives its scratch memory back.
 const IDLE: Duration = Duration::from_millis(20);
 /// The same after a task with a large argument or result: its like needs that memory again, and each page costs.
@@ -55,7 +59,7 @@ impl Worker {
         let code = self.run_tasks();
         if let Err(why) = setup::finish(&self.setup) {
             // Should the parent not hear it: so it does not want to.
-            let _ = socket::send(&self.socket, &farewell(&why), &[]);
+            let _ = socket::send_when_possible(&self.socket, &farewell(&why), FAREWELL_WAIT);
         }
         code
     }
@@ -68,6 +72,8 @@ impl Worker {
         let mut idle = false;
         loop {
             let epoch = park::prepare(&self.parent.get().wake);
+            // Relaxed: as for `stop` below.
+            events::want(self.parent.get().header.events.load(Relaxed));
             if let Some(claim) = self.take(n_workers).or_else(|| spin.until(|| self.take(n_workers))) {
                 idle = false;
                 self.note_work();

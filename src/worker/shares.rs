@@ -12,7 +12,7 @@ use crate::task::job::Operand;
 /// Mapped at once, at most: more than one job can name.
 const VIEWS_MAX: usize = 16;
 /// One wait for an answer, of any number.
-const LONG: Duration = Duration::from_secs(3600);
+pub(super) const LONG: Duration = Duration::from_secs(3600);
 /// When to ask again for what cannot be handed over now: the system is short of something.
 const SOON: Duration = Duration::from_millis(10);
 /// Exit code of a worker whose parent has hung up.
@@ -55,7 +55,8 @@ impl Shares {
 fn ask(control: &OwnedFd, id: u64) -> Result<View, String> {
     let failed = |what: &str, why: &dyn std::fmt::Display| format!("share {id}: {what}: {why}");
     loop {
-        socket::send(control, &share_request(id), &[]).map_err(|error| failed("ask the parent", &error))?;
+        socket::send_when_possible(control, &share_request(id), LONG)
+            .map_err(|error| failed("ask the parent", &error))?;
         let (ticket, fds) = answer(control, id).map_err(|error| failed("hear the parent", &error))?;
         match &fds[..] {
             [fd] => return View::map(ticket, fd).map_err(|error| error.to_string()),

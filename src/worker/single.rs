@@ -145,7 +145,8 @@ fn call(worker: &mut Worker, claim: &Claim, text: &mut [u8; MESSAGE_BYTES_MAX]) 
 /// Asks the parent for room in the data segment, and makes its pages.
 fn room(data: &mut Mapping, control: &OwnedFd, entry: u32, bytes: usize) -> Result<*mut u8, String> {
     let failed = |why: &dyn std::fmt::Display| format!("its result of {bytes} bytes finds no room: {why}");
-    socket::send(control, &room_request(entry, bytes as u64), &[]).map_err(|error| failed(&error))?;
+    socket::send_when_possible(control, &room_request(entry, bytes as u64), shares::LONG)
+        .map_err(|error| failed(&error))?;
     let answer = shares::hear::<ANSWER_BYTES_MAX, _>(control, |message, _| answered_room(message));
     let offset = answer.map_err(|error| failed(&error))?.map_err(|why| failed(&why))? as usize;
     super::attach::map_to(data, offset.saturating_add(bytes) as u64)?;
