@@ -29,7 +29,7 @@
 //!   [`from_fn`](Call::from_fn), [`try_map`](Call::try_map), [`map_chunks`](Call::map_chunks),
 //!   [`map_rows`](Call::map_rows), [`map_axis`](Call::map_axis), [`map_unzip`](Call::map_unzip) (several outputs),
 //!   [`reduce`](Call::reduce), [`scan`](Call::scan), and for the kernels of [`kernels`] and your own
-//!   [`apply`](Call::apply), [`iterate`](Call::iterate), [`zip_with`](Call::zip_with), [`generate`](Call::generate). They
+//!   [`apply`](Call::apply), [`apply_into`](Call::apply_into), [`iterate`](Call::iterate), [`zip_with`](Call::zip_with), [`generate`](Call::generate). They
 //!   take whole arrays and [views](View) of parts of them.
 //! * Single tasks: [`submit`](Call::submit) and its like have a worker call a function; the result comes from a [`Future`], from
 //!   [`wait`](crate::wait()), [`as_completed`] or [`map_iter`](Call::map_iter). [`submit_on`](Call::submit_on) lends arrays to it.

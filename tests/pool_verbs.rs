@@ -12,7 +12,7 @@ use common::{assert_same_bits, watchdog};
 use shmpool::kernels::{
     Border, Chain, ElementKernel, Gaussian, Gray, KernelError, Level, Orient, Otsu, Resize, Sobel,
 };
-use shmpool::{Array, Call, ErrorKind, Pool, TryMapError};
+use shmpool::{Array, Call, ErrorKind, Handle, Pool, Shape, TryMapError};
 
 const WORKERS: [usize; 5] = [0, 1, 2, 3, 7];
 const SIZES: [usize; 7] = [0, 1, 15, 16, 17, 1000, 65_537];
@@ -704,5 +704,49 @@ fn kernels_over_several_arrays_over_indices_and_known_at_run_time() {
         assert_same_bits(&noise, &same, context);
         let one = pool.apply(&Exp, &pool.array_from(&[1.0_f64]).unwrap()).unwrap();
         assert!((one[0] - std::f64::consts::E).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn apply_into_fills_what_exists_as_apply_fills_what_is_new() {
+    let _watchdog = watchdog("apply_into_fills_what_exists", 60);
+    let pixels: Vec<u8> = (0..61 * 67 * 3).map(|i: usize| (i * i / 7 + i) as u8).collect();
+    let numbers: Vec<f32> = (0..1000).map(|i| real(i) as f32).collect();
+    // One pass, several, and one that is measured before; to `[height, width, channels]` of its own.
+    let chains = [
+        Chain::<u8, u8>::of(Gray).then(Gaussian::new(1.3)).then(Sobel::default()),
+        Chain::<u8, u8>::of(Gaussian::new(0.5)).then(Orient::rotate90()).then(Resize::by(0.4)),
+        Chain::<u8, u8>::of(Gray).then(Otsu),
+    ];
+    for pool in pools().iter().filter(|pool| pool.n_workers() < 3) {
+        let image = pool.array_from_shape([61, 67, 3], &pixels).unwrap();
+        for chain in &chains {
+            let wanted = pool.apply(chain, &image).unwrap();
+            let mut out = pool.array_from_shape(Shape::try_from(wanted.shape()).unwrap(), &wanted).unwrap();
+            out.fill(7);
+            for _ in 0..2 {
+                pool.apply_into(chain, &image, &mut out).unwrap();
+                assert_same_bits(&out, &wanted, || format!("{pool:?}, {chain:?}"));
+            }
+            // Of every other column there is no image in place: it is gathered first.
+            let view = image.view().step(1, 2).unwrap();
+            let wanted = pool.apply(chain, &view).unwrap();
+            let mut out = pool.zeros::<u8>(Shape::try_from(wanted.shape()).unwrap()).unwrap();
+            pool.apply_into(chain, &view, &mut out).unwrap();
+            assert_same_bits(&out, &wanted, || format!("{pool:?}, {chain:?}, a view"));
+            let mut narrow = pool.zeros::<u8>([1, 2, 1]).unwrap();
+            let error = pool.apply_into(chain, &image, &mut narrow).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Shape { what: "out", .. }), "{error}");
+        }
+        // Element kernels, into a lease, and from a view.
+        let (xs, gain) = (pool.array_from(&numbers).unwrap(), Gain { k: 1.5, offset: -2.0 });
+        let out = Handle::new(pool.zeros::<f32>(1000).unwrap());
+        pool.apply_into(&gain, &xs, &mut out.write().unwrap()).unwrap();
+        assert_same_bits(&out.read().unwrap(), &pool.apply(&gain, &xs).unwrap(), || format!("{pool:?}"));
+        let backwards = xs.view().reversed(0).unwrap();
+        pool.apply_into(&gain, &backwards, &mut out.write().unwrap()).unwrap();
+        assert_same_bits(&out.read().unwrap(), &pool.apply(&gain, &backwards).unwrap(), || {
+            format!("{pool:?}")
+        });
     }
 }

@@ -4,8 +4,8 @@ use bytemuck::{Pod, Zeroable, bytes_of};
 use shmpool_kernels::{Chain, ElementKernel, Plan, Sample, Step, TileKernel, passes, resolved};
 
 use super::Call;
-use super::call::{Argument, JobShape};
-use crate::array::{Array, Layout, Shape, Source};
+use super::call::{Argument, JobShape, same_shape};
+use crate::array::{Array, ContiguousMut, Layout, Shape, Source, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::job::Policy;
 use crate::task::kernel::Place;
@@ -22,6 +22,13 @@ pub trait ApplyKernel<T, How> {
     fn run<S: Source<Item = T>>(&self, call: &Call<'_>, input: &S) -> Result<Array<Self::Out>>
     where
         T: Pod;
+
+    #[doc(hidden)]
+    fn run_into<S, O>(&self, call: &Call<'_>, input: &S, out: &mut O) -> Result<()>
+    where
+        T: Pod,
+        S: Source<Item = T>,
+        O: ContiguousMut<Item = Self::Out>;
 }
 
 /// Element kernels run element by element.
@@ -45,6 +52,22 @@ impl<T: Pod, K: ElementKernel<T>> ApplyKernel<T, ByElement> for K {
             bytes_of(self),
         )
     }
+
+    fn run_into<S, O>(&self, call: &Call<'_>, input: &S, out: &mut O) -> Result<()>
+    where
+        S: Source<Item = T>,
+        O: ContiguousMut<Item = K::Out>,
+    {
+        const { assert!(align_of::<K>() <= 64, "a kernel is aligned to 64 bytes at most") };
+        same_shape("out", out.shape(), input.shape())?;
+        call.write_strided::<(S,), FillBy<Apply<K, T>>, FillByStrided<Apply<K, T>>, O>(
+            "out",
+            out,
+            &[call.input("input", input)?],
+            bytes_of(self),
+            Policy::IDEMPOTENT,
+        )
+    }
 }
 
 impl<T: Sample, K: TileKernel<T>> ApplyKernel<T, ByTile> for K {
@@ -53,55 +76,89 @@ impl<T: Sample, K: TileKernel<T>> ApplyKernel<T, ByTile> for K {
     fn run<S: Source<Item = T>>(&self, call: &Call<'_>, input: &S) -> Result<Array<K::Out>> {
         ApplyKernel::<T, Chained>::run(&Chain::of(*self), call, input)
     }
+
+    fn run_into<S, O>(&self, call: &Call<'_>, input: &S, out: &mut O) -> Result<()>
+    where
+        S: Source<Item = T>,
+        O: ContiguousMut<Item = K::Out>,
+    {
+        ApplyKernel::<T, Chained>::run_into(&Chain::of(*self), call, input, out)
+    }
 }
 
 impl<I: Sample, O: Sample> ApplyKernel<I, Chained> for Chain<I, O> {
     type Out = O;
 
     fn run<S: Source<Item = I>>(&self, call: &Call<'_>, input: &S) -> Result<Array<O>> {
-        let (mut shape, flat) = match *input.shape() {
-            [height, width] => ([height, width, 1], true),
-            [height, width, channels] => ([height, width, channels], false),
-            ref found => {
-                let (what, wanted) = ("image, wanted [height, width, channels]", vec![0, 0, 0]);
-                return Err(ErrorKind::Shape { what, found: found.to_vec(), wanted }.into());
-            }
-        };
-        let argument = call.input("input", input)?;
-        let Some(first) = Image::of(argument, &argument.layout(input.shape())?, size_of::<I>()) else {
-            // Pixels in another order than an image's: columns before rows, every other one.
-            // A copy that is not finished is no part of the result.
-            let copy = call.map(input, |sample| sample).map_err(Error::without_report)?;
-            return ApplyKernel::<I, Chained>::run(self, call, &copy);
-        };
-        let passes = passes(self.steps());
-        let (last, earlier) = passes.split_last().expect("a chain without steps is a pass that copies");
-        // What lies between two passes is as large as the image, and is bytes to us.
-        let mut between: Option<Array<u8>> = None;
-        let input_of = |between: Option<&Array<u8>>| match between {
-            None => Ok(first),
-            Some(between) => call.input("image between two passes", between).map(Image::whole),
-        };
-        for steps in earlier {
-            let input = input_of(between.as_ref())?;
-            let steps = &measured(call, steps, shape, input)?;
-            let plan = plan(steps, shape)?;
-            let mut out = call.pool().arena().for_output::<u8>(plan.output_bytes().into())?;
-            run_pass(call, steps, &plan, shape, input, &mut out)?;
-            (shape, between) = (plan.output_shape(), Some(out));
-        }
-        let input = input_of(between.as_ref())?;
-        let last = &measured(call, last, shape, input)?;
-        let plan = plan(last, shape)?;
-        let [height, width, channels] = plan.output_shape();
-        let out_shape =
-            if flat && channels == 1 { Shape::from([height, width]) } else { plan.output_shape().into() };
-        let mut out = call.pool().arena().for_output::<O>(out_shape)?;
-        match run_pass(call, last, &plan, shape, input, &mut out) {
+        let last = up_to_the_last(call, self.steps(), input)?;
+        let mut out = call.pool().arena().for_output::<O>(last.out_shape)?;
+        match last.pass.run(call, &mut out) {
             Ok(()) => Ok(out),
             Err(error) => Err(error.with_partial(out)),
         }
     }
+
+    fn run_into<S, U>(&self, call: &Call<'_>, input: &S, out: &mut U) -> Result<()>
+    where
+        S: Source<Item = I>,
+        U: ContiguousMut<Item = O>,
+    {
+        let last = up_to_the_last(call, self.steps(), input)?;
+        same_shape("out", out.shape(), &last.out_shape)?;
+        last.pass.run(call, out)
+    }
+}
+
+/// The last pass of a chain, and what it reads.
+struct LastPass<T: Pod> {
+    pass: Pass,
+    out_shape: Shape,
+    /// What the pass before has made.
+    _between: Option<Array<u8>>,
+    /// The input, if its pixels lay in another order than an image's.
+    _gathered: Option<Array<T>>,
+}
+
+/// Runs every pass but the last.
+fn up_to_the_last<S>(call: &Call<'_>, steps: &[Step], input: &S) -> Result<LastPass<S::Item>>
+where
+    S: Source,
+    S::Item: Sample,
+{
+    let (mut shape, flat) = match *input.shape() {
+        [height, width] => ([height, width, 1], true),
+        [height, width, channels] => ([height, width, channels], false),
+        ref found => {
+            let (what, wanted) = ("image, wanted [height, width, channels]", vec![0, 0, 0]);
+            return Err(ErrorKind::Shape { what, found: found.to_vec(), wanted }.into());
+        }
+    };
+    let argument = call.input("input", input)?;
+    let mut gathered = None;
+    let mut image = match Image::of(argument, &argument.layout(input.shape())?, size_of::<S::Item>()) {
+        Some(image) => image,
+        // Columns before rows, every other one. A copy that is not finished is no part of the result.
+        None => {
+            let copy = call.map(input, |sample| sample).map_err(Error::without_report)?;
+            Image::whole(call.input("input", gathered.insert(copy))?)
+        }
+    };
+    let passes = passes(steps);
+    let (last, earlier) = passes.split_last().expect("a chain without steps is a pass that copies");
+    // What lies between two passes is as large as the image, and is bytes to us.
+    let mut between: Option<Array<u8>> = None;
+    for steps in earlier {
+        let pass = Pass::new(call, steps, shape, image)?;
+        let mut out = call.pool().arena().for_output::<u8>(pass.plan.output_bytes().into())?;
+        pass.run(call, &mut out)?;
+        shape = pass.plan.output_shape();
+        image = Image::whole(call.input("image between two passes", between.insert(out))?);
+    }
+    let pass = Pass::new(call, last, shape, image)?;
+    let [height, width, channels] = pass.plan.output_shape();
+    let out_shape =
+        if flat && channels == 1 { Shape::from([height, width]) } else { pass.plan.output_shape().into() };
+    Ok(LastPass { pass, out_shape, _between: between, _gathered: gathered })
 }
 
 /// An image as an operand: rows of pixels, which may lie apart.
@@ -131,49 +188,59 @@ impl Image {
     }
 }
 
-fn plan(steps: &[Step], shape: [usize; 3]) -> Result<Plan> {
-    Ok(Plan::new(steps, shape, None)?)
-}
-
-/// The steps of a pass; where the first one has to know its whole input, that is measured now, in parallel too.
-fn measured(call: &Call<'_>, steps: &[Step], shape: [usize; 3], input: Image) -> Result<Vec<Step>> {
-    let Some(measurement) = steps[0].measurement() else { return Ok(steps.to_vec()) };
-    let plan = plan(&[measurement], shape)?;
-    let mut found = call.pool().arena().for_output::<f32>(plan.output_shape().into())?;
-    run_pass(call, &[measurement], &plan, shape, input, &mut found)?;
-    Ok(resolved(steps, &found))
-}
-
-/// Runs one pass: a task for each tile.
-fn run_pass<U: Pod>(
-    call: &Call<'_>,
-    steps: &[Step],
-    plan: &Plan,
+/// Steps that run tile by tile, all at once: a task for each tile.
+struct Pass {
+    steps: Vec<Step>,
+    plan: Plan,
+    /// Of its input.
     shape: [usize; 3],
     input: Image,
-    out: &mut Array<U>,
-) -> Result<()> {
-    let header = ChainHeader {
-        shape: shape.map(|extent| extent as u64),
-        tile: plan.tile_size().map(|extent| extent as u64),
-        n_steps: steps.len() as u64,
-        level: call.pool().level() as u64,
-        input_bytes: plan.input_bytes() as u64,
-        first_bytes: input.first_bytes,
-        row_bytes: input.row_bytes.unwrap_or(plan.input_row_bytes() as u64),
-        ..Zeroable::zeroed()
-    };
-    let mut params = bytes_of(&header).to_vec();
-    for step in steps {
-        let parameters = step.parameters();
-        params.extend(bytes_of(&StepHead { table: place(step)?.0, n_bytes: parameters.len() as u64 }));
-        params.extend(parameters);
-        params.resize(params.len().next_multiple_of(size_of::<StepHead>()), 0);
+}
+
+impl Pass {
+    /// Where the first step has to know its whole input, that is measured now, in parallel too.
+    fn new(call: &Call<'_>, steps: &[Step], shape: [usize; 3], input: Image) -> Result<Self> {
+        let steps = match steps[0].measurement() {
+            None => steps.to_vec(),
+            Some(measurement) => {
+                let pass = Pass::of(vec![measurement], shape, input)?;
+                let mut found = call.pool().arena().for_output::<f32>(pass.plan.output_shape().into())?;
+                pass.run(call, &mut found)?;
+                resolved(steps, &found)
+            }
+        };
+        Pass::of(steps, shape, input)
     }
-    let job = JobShape { n_elements: plan.n_tiles(), grain: 1, shape: [0; 4], flags: 0, in_order: false };
-    let (job, ended) =
-        call.start_with::<Tiles, _>("out", out, job, &[input.argument], &params, Policy::IDEMPOTENT)?;
-    job.conclude(ended)
+
+    fn of(steps: Vec<Step>, shape: [usize; 3], input: Image) -> Result<Self> {
+        let plan = Plan::new(&steps, shape, None)?;
+        Ok(Pass { steps, plan, shape, input })
+    }
+
+    fn run<O: Target>(&self, call: &Call<'_>, out: &mut O) -> Result<()> {
+        let Pass { steps, plan, shape, input } = self;
+        let header = ChainHeader {
+            shape: shape.map(|extent| extent as u64),
+            tile: plan.tile_size().map(|extent| extent as u64),
+            n_steps: steps.len() as u64,
+            level: call.pool().level() as u64,
+            input_bytes: plan.input_bytes() as u64,
+            first_bytes: input.first_bytes,
+            row_bytes: input.row_bytes.unwrap_or(plan.input_row_bytes() as u64),
+            ..Zeroable::zeroed()
+        };
+        let mut params = bytes_of(&header).to_vec();
+        for step in steps {
+            let parameters = step.parameters();
+            params.extend(bytes_of(&StepHead { table: place(step)?.0, n_bytes: parameters.len() as u64 }));
+            params.extend(parameters);
+            params.resize(params.len().next_multiple_of(size_of::<StepHead>()), 0);
+        }
+        let job = JobShape { n_elements: plan.n_tiles(), grain: 1, shape: [0; 4], flags: 0, in_order: false };
+        let (job, ended) =
+            call.start_with::<Tiles, _>("out", out, job, &[input.argument], &params, Policy::IDEMPOTENT)?;
+        job.conclude(ended)
+    }
 }
 
 /// Where the step's table stands in the executable.

@@ -571,6 +571,33 @@ impl<'a> Call<'a> {
         kernel.run(self, input)
     }
 
+    /// As [`apply`](Call::apply), into an array that exists: one that is used again and again, or a
+    /// [`FileArray`](crate::FileArray) that is larger than memory. It has the shape that `apply` would make.
+    ///
+    /// ```
+    /// # shmpool::init();
+    /// # let pool = shmpool::Pool::builder().workers(0).build()?;
+    /// use shmpool::kernels::BoxBlur;
+    ///
+    /// let image = pool.array_from_shape([1, 5], &[0.0_f32, 0.0, 9.0, 0.0, 0.0])?;
+    /// let mut out = pool.zeros::<f32>([1, 5])?;
+    /// pool.apply_into(&BoxBlur::new(1), &image, &mut out)?;
+    /// assert_eq!(out[..], [0.0, 3.0, 3.0, 3.0, 0.0]);
+    /// # Ok::<(), shmpool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`apply`](Call::apply), and [`ErrorKind::Shape`] if `out` has another one. A job that failed leaves in it what
+    /// it had done.
+    pub fn apply_into<S, K, O, How>(&self, kernel: &K, input: &S, out: &mut O) -> Result<()>
+    where
+        S: Source,
+        K: ApplyKernel<S::Item, How>,
+        O: ContiguousMut<Item = K::Out>,
+    {
+        kernel.run_into(self, input, out)
+    }
+
     /// Runs lanes over any sources `V` into a new array.
     fn fill_lanes<V: AnyStrided, L: Lanes>(
         &self,
@@ -598,7 +625,7 @@ impl<'a> Call<'a> {
     }
 
     /// Runs `K` into an array that exists, or `Apart` if elements of `V` may lie apart.
-    fn write_strided<V: AnyStrided, K: Kernel, Apart: Kernel, O: Target>(
+    pub(super) fn write_strided<V: AnyStrided, K: Kernel, Apart: Kernel, O: Target>(
         &self,
         what: &'static str,
         out: &mut O,

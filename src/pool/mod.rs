@@ -542,6 +542,19 @@ impl Pool {
     {
         self.call().apply(kernel, input)
     }
+
+    /// See [`Call::apply_into`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn apply_into<S, K, O, How>(&self, kernel: &K, input: &S, out: &mut O) -> Result<()>
+    where
+        S: Source,
+        K: ApplyKernel<S::Item, How>,
+        O: ContiguousMut<Item = K::Out>,
+    {
+        self.call().apply_into(kernel, input, out)
+    }
 }
 
 /// Waits for background jobs and submitted tasks, then ends the workers. In a background job of its own it waits for nothing:
