@@ -188,7 +188,15 @@ fn garbage_is_what_nobody_uses() {
                 );
                 assert!(is(&open).is_some() && is(&mapped).is_some() && is(&left).is_none());
                 assert_eq!((kept[9], foreign[9]), (1, 1));
-                drop((kept, foreign));
+                // And somebody who has opened it and will map it in a moment.
+                drop(foreign);
+                let file = std::fs::File::open(format!("/dev/shm/{}", mapped.0)).unwrap();
+                let mut program = Command::new("sleep").arg("100").stdin(file).spawn().unwrap();
+                assert!(NamedArray::collect_garbage(of_ours).unwrap().is_empty());
+                assert!(is(&mapped).is_some_and(|info| info.is_open && info.users.is_empty()));
+                program.kill().unwrap();
+                program.wait().unwrap();
+                drop(kept);
                 let removed = NamedArray::collect_garbage(of_ours).unwrap();
                 assert!(removed.iter().any(|info| info.name == open.0), "{removed:?}");
                 assert!(is(&open).is_none() && is(&mapped).is_none());
@@ -277,4 +285,46 @@ fn a_name_beyond_the_file_size_limit_is_an_error_and_not_a_signal() {
             assert!(matches!(error.kind(), ErrorKind::TooLarge { limit: "RLIMIT_FSIZE", .. }), "{error}");
         },
     );
+}
+
+#[test]
+fn what_a_killed_program_has_not_filled_is_garbage() {
+    let test = "what_a_killed_program_has_not_filled_is_garbage";
+    // The program that is killed is this test again, which knows the name by its parent's number.
+    let is_program = common::is_alone(test);
+    let name = Name(format!(
+        "shmpool-test-not-filled-{}",
+        if is_program { std::os::unix::process::parent_id() } else { std::process::id() }
+    ));
+    if is_program {
+        // SAFETY: nobody else opens the name.
+        let _ = unsafe {
+            NamedArray::create(&name.0, [3, 5], |xs: &mut [f32]| {
+                xs[0] = 1.0;
+                println!("filling");
+                loop {
+                    std::thread::park();
+                }
+            })
+        };
+    }
+    let _watchdog = watchdog(test, 60);
+    let mut program = common::again(test).stdout(Stdio::piped()).spawn().unwrap();
+    let said = std::io::BufRead::lines(std::io::BufReader::new(program.stdout.take().unwrap()));
+    assert!(said.map(Result::unwrap).any(|line| line.ends_with("filling")));
+    let is = || NamedArray::list().unwrap().into_iter().find(|info| info.name == name.0);
+    let of_ours = |info: &NamedInfo| info.name == name.0;
+    let info = is().unwrap();
+    assert_eq!(
+        (info.is_ready, info.is_open, &info.shape[..], info.descr.as_str()),
+        (false, true, &[3, 5][..], "<f4")
+    );
+    // SAFETY: it is not opened.
+    let error = unsafe { NamedArray::<f32>::open(&name.0) }.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Named { .. }), "{error}");
+    assert!(NamedArray::collect_garbage(of_ours).unwrap().is_empty(), "its program is still at it");
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert_eq!(NamedArray::collect_garbage(of_ours).unwrap().len(), 1);
+    assert!(is().is_none());
 }

@@ -20,6 +20,8 @@ struct Line {
     dtype: String,
     shape: Vec<usize>,
     size_bytes: u64,
+    /// Whether its program has filled it.
+    is_ready: bool,
     /// Processes that have it mapped, as far as this user may look.
     users: Vec<u32>,
     /// Whether somebody has it open, mapped or not.
@@ -28,8 +30,8 @@ struct Line {
 
 impl From<NamedInfo> for Line {
     fn from(info: NamedInfo) -> Self {
-        let NamedInfo { name, descr: dtype, shape, size_bytes, users, is_open, .. } = info;
-        Line { name, dtype, shape, size_bytes, users, is_open }
+        let NamedInfo { name, descr: dtype, shape, size_bytes, is_ready, users, is_open, .. } = info;
+        Line { name, dtype, shape, size_bytes, is_ready, users, is_open }
     }
 }
 
@@ -58,14 +60,15 @@ fn show(arrays: Vec<NamedInfo>, json: bool, none: &str) -> Result<(), Failure> {
     }
     let width = arrays.iter().map(|line| line.name.len()).max().unwrap_or(0).max("NAME".len());
     let mut text = format!("{:width$}  TYPE  {:>14}  {:>12}  USED BY", "NAME", "SHAPE", "BYTES");
-    for Line { name, dtype, shape, size_bytes, users, is_open } in &arrays {
+    for Line { name, dtype, shape, size_bytes, is_ready, users, is_open } in &arrays {
         let lengths = shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
         let users = match (&users[..], is_open) {
             ([], false) => "nobody".to_owned(),
             ([], true) => "somebody".to_owned(),
             (users, _) => users.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
         };
-        write!(text, "\n{name:width$}  {dtype:4}  {lengths:>14}  {size_bytes:>12}  {users}")
+        let state = if *is_ready { "" } else { " (not filled yet)" };
+        write!(text, "\n{name:width$}  {dtype:4}  {lengths:>14}  {size_bytes:>12}  {users}{state}")
             .expect("a string takes everything");
     }
     print(text)

@@ -24,8 +24,8 @@ use crate::segment::{Claim, Share, Use, check_file_size};
 ///
 /// The elements come first, so that who knows type and shape needs nothing else
 /// (`numpy.ndarray(shape, dtype, buffer=SharedMemory(name).buf)`); behind them lies a trailer that says both, which
-/// [`open`](NamedArray::open) compares. The trailer is written last: a name without it belongs to a program that is not
-/// ready yet, or to one that is none of ours.
+/// [`open`](NamedArray::open) compares. It says last that the array is ready: a name that does not belongs to a program that is
+/// about to fill it, or was killed meanwhile; one without a trailer to a program that is none of ours.
 ///
 /// Dropping the array does not remove the name: that is what it is for. [`NamedArray::remove`] does, and
 /// [`collect_garbage`](NamedArray::collect_garbage) removes those that nobody uses; who has it open keeps it.
@@ -72,11 +72,14 @@ pub struct NamedInfo {
     pub descr: String,
     /// Lengths of the array.
     pub shape: Vec<usize>,
+    /// Whether it can be opened: its program has filled it. One that is not ready and not open was left so, by a program that was
+    /// killed meanwhile.
+    pub is_ready: bool,
     /// Bytes of memory that it takes.
     pub size_bytes: u64,
     /// Processes that have it mapped, as far as this user may look into them.
     pub users: Vec<u32>,
-    /// Whether somebody has it open, mapped or not.
+    /// Whether somebody has it open, mapped or not (yet).
     pub is_open: bool,
 }
 
@@ -94,6 +97,8 @@ struct Trailer {
 }
 
 const MAGIC: [u8; 8] = *b"shmpool\0";
+/// Of an array that is not filled yet: should its program be killed, somebody has to know whose it was.
+const MAGIC_NOT_READY: [u8; 8] = *b"shmpool?";
 const VERSION: u32 = 1;
 /// The trailer begins on such an edge.
 const EDGE: usize = 64;
@@ -105,6 +110,14 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 const FOLDER: &str = "/dev/shm";
 
 impl Trailer {
+    fn is_ready(&self) -> bool {
+        self.magic == MAGIC
+    }
+
+    fn write(&self, file: &File, at: usize) -> std::io::Result<()> {
+        file.write_all_at(bytemuck::bytes_of(self), at as u64)
+    }
+
     fn read(file: &File) -> Option<(Trailer, Header)> {
         let size = file.metadata().ok()?.len();
         let mut bytes = [0; size_of::<Trailer>()];
@@ -112,7 +125,10 @@ impl Trailer {
         file.read_exact_at(&mut bytes, at).ok()?;
         let trailer: Trailer = bytemuck::pod_read_unaligned(&bytes);
         let ndim = trailer.ndim as usize;
-        if trailer.magic != MAGIC || trailer.version != VERSION || !(1..=4).contains(&ndim) {
+        if ![MAGIC, MAGIC_NOT_READY].contains(&trailer.magic)
+            || trailer.version != VERSION
+            || !(1..=4).contains(&ndim)
+        {
             return None;
         }
         let descr = trailer.descr.split(|&byte| byte == 0).next()?;
@@ -155,17 +171,23 @@ impl<T: NpyElement> NamedArray<T> {
         reserve(&path, &file, size)?;
         flock(&file, FlockOperation::LockShared).map_err(|error| fail(error.into()))?;
         let trailer_file = file.try_clone().map_err(fail)?;
-        let mut array = map(name, file, &shape, size, Use::Write)?;
-        // SAFETY: nobody else knows yet what it will be: the trailer is missing, as the documentation says.
-        fill(unsafe { array.part.as_mut_slice() });
-        let mut trailer =
-            Trailer { magic: MAGIC, version: VERSION, len_bytes: len_bytes as u64, ..Zeroable::zeroed() };
+        let mut trailer = Trailer {
+            magic: MAGIC_NOT_READY,
+            version: VERSION,
+            len_bytes: len_bytes as u64,
+            ..Zeroable::zeroed()
+        };
         trailer.ndim = shape.len() as u32;
         for (word, &len) in trailer.shape.iter_mut().zip(shape.iter()) {
             *word = len as u64;
         }
         trailer.descr[..T::DESCR.len()].copy_from_slice(T::DESCR.as_bytes());
-        trailer_file.write_all_at(bytemuck::bytes_of(&trailer), trailer_at as u64).map_err(fail)?;
+        trailer.write(&trailer_file, trailer_at).map_err(fail)?;
+        let mut array = map(name, file, &shape, size, Use::Write)?;
+        // SAFETY: nobody else opens it: the trailer says that it is not ready.
+        fill(unsafe { array.part.as_mut_slice() });
+        trailer.magic = MAGIC;
+        trailer.write(&trailer_file, trailer_at).map_err(fail)?;
         made.set_owner(false);
         Ok(array)
     }
@@ -200,8 +222,8 @@ impl<T: NpyElement> NamedArray<T> {
 #[track_caller]
 fn open_ours<T: NpyElement>(name: &str, how: Use) -> Result<NamedArray<T>> {
     let (path, file) = open(name, how)?;
-    let Some((trailer, header)) = Trailer::read(&file) else {
-        let why = "has no trailer: its program is not ready, or it is not shmpool's";
+    let Some((trailer, header)) = Trailer::read(&file).filter(|(trailer, _)| trailer.is_ready()) else {
+        let why = "has no trailer that says it is ready: its program is not, or it is not shmpool's";
         return Err(ErrorKind::Named { name: name.to_owned(), why }.into());
     };
     let shape = match npy::shape_of::<T>(&header) {
@@ -299,22 +321,23 @@ impl NamedArray {
         std::fs::remove_file(&path).map_err(|error| Error::os(format!("remove named array {name:?}"), error))
     }
 
-    /// Every name that [`create`](NamedArray::create) has made and that this user may open, in order.
+    /// Every name that [`create`](NamedArray::create) has made or is making, and that this user may open, in order.
     ///
     /// # Errors
     /// [`ErrorKind::Os`] if `/dev/shm` or `/proc` cannot be read.
     pub fn list() -> Result<Vec<NamedInfo>> {
-        let mappings = Mappings::read()?;
+        let uses = Uses::read()?;
         let mut found: Vec<NamedInfo> =
-            ours()?.into_iter().map(|(name, file)| info(name, &file, &mappings)).collect();
+            ours()?.into_iter().map(|(name, file)| info(name, &file, &uses)).collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
-    /// Removes the names that `wanted` picks and nobody uses, and returns them: no process has them open with this
-    /// library, and none has them mapped, whatever library it uses (Python takes no lock).
+    /// Removes the names that `wanted` picks and nobody uses, and returns them: no process has them open or mapped,
+    /// whatever library it uses (Python takes no lock).
     ///
-    /// Mappings of processes that this user may not look into do not count, unless it is root.
+    /// Processes that this user may not look into do not count, unless it is root. Who takes no lock and opens a name between
+    /// our look and its removal keeps what it has opened, and finds the name gone.
     ///
     /// # Errors
     /// As for [`list`](NamedArray::list).
@@ -322,15 +345,15 @@ impl NamedArray {
         let mut removed = Vec::new();
         for (name, file) in ours()? {
             // Before it is locked: the caller's own code may take its time.
-            if !wanted(&info(name.clone(), &file, &Mappings::read()?)) {
+            if !wanted(&info(name.clone(), &file, &Uses::read()?)) {
                 continue;
             }
             // Whoever opens it from here on waits for us, and then finds that the name is gone.
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
                 continue;
             }
-            let info = info_locked(name, &file, &Mappings::read()?, false);
-            let unused = info.users.is_empty() && is_still(&info.name, &file);
+            let info = info_locked(name, &file, &Uses::read()?, false);
+            let unused = !info.is_open && is_still(&info.name, &file);
             if unused && NamedArray::remove(&info.name).is_ok() {
                 removed.push(info);
             }
@@ -418,27 +441,35 @@ fn ours() -> Result<Vec<(String, File)>> {
     Ok(named.collect())
 }
 
-fn info(name: String, file: &File, mappings: &Mappings) -> NamedInfo {
+fn info(name: String, file: &File, uses: &Uses) -> NamedInfo {
     let is_locked = flock(file, FlockOperation::NonBlockingLockExclusive).is_err();
     if !is_locked {
         // Or whoever opens it would wait until the caller is through with it.
         let _ = flock(file, FlockOperation::Unlock);
     }
-    info_locked(name, file, mappings, is_locked)
+    info_locked(name, file, uses, is_locked)
 }
 
 /// As [`info`], where it is known whether somebody else has a lock.
-fn info_locked(name: String, file: &File, mappings: &Mappings, is_locked: bool) -> NamedInfo {
-    let header = Trailer::read(file).map(|(_, header)| header);
-    let (descr, shape) = header.map_or((String::new(), Vec::new()), |header| (header.descr, header.shape));
+fn info_locked(name: String, file: &File, uses: &Uses, is_locked: bool) -> NamedInfo {
+    let read = Trailer::read(file);
+    let is_ready = read.as_ref().is_some_and(|(trailer, _)| trailer.is_ready());
+    let (descr, shape) = read.map_or((String::new(), Vec::new()), |(_, header)| (header.descr, header.shape));
     let metadata = file.metadata().ok();
-    let users = metadata.as_ref().map_or(Vec::new(), |file| mappings.of(file.dev(), file.ino()));
-    let is_open = is_locked || !users.is_empty();
-    NamedInfo { name, descr, shape, size_bytes: metadata.map_or(0, |file| file.len()), users, is_open }
+    let id = metadata.as_ref().map_or((0, 0), |file| (file.dev(), file.ino()));
+    let users = uses.users(id);
+    let is_open = is_locked || !users.is_empty() || uses.is_open(id);
+    let size_bytes = metadata.map_or(0, |file| file.len());
+    NamedInfo { name, descr, shape, size_bytes, is_ready, users, is_open }
 }
 
-/// Which processes map which files.
-struct Mappings(Vec<(u64, u64, u32)>);
+/// Who uses which files.
+struct Uses {
+    /// Device and inode of what is mapped, and by which process.
+    mapped: Vec<(u64, u64, u32)>,
+    /// Of what other processes have open in the folder of the names, mapped or not yet.
+    open: Vec<(u64, u64)>,
+}
 
 /// Device and inode of a line `start-end perms offset major:minor inode path`, if it is of a file.
 fn mapped_file(line: &str) -> Option<(u64, u64)> {
@@ -449,26 +480,45 @@ fn mapped_file(line: &str) -> Option<(u64, u64)> {
     fields.next()?.parse().ok().filter(|&inode| inode != 0).map(|inode| (device, inode))
 }
 
-impl Mappings {
-    fn read() -> Result<Mappings> {
+/// Device and inode of a descriptor under `/proc/PID/fd`, if it is of a file in the folder of the names.
+fn open_file(descriptor: &Path) -> Option<(u64, u64)> {
+    let is_ours = std::fs::read_link(descriptor).is_ok_and(|target| target.starts_with(FOLDER));
+    let metadata = is_ours.then(|| descriptor.metadata().ok())??;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+impl Uses {
+    fn read() -> Result<Uses> {
         let processes = std::fs::read_dir("/proc").map_err(|error| Error::os("read /proc", error))?;
-        let mut found = Vec::new();
+        let (mut mapped, mut open) = (Vec::new(), Vec::new());
         for process in processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok()) {
+            // This process has open what it looks at; its arrays are mapped, or have a lock.
+            if process != std::process::id()
+                && let Ok(descriptors) = std::fs::read_dir(format!("/proc/{process}/fd"))
+            {
+                open.extend(descriptors.filter_map(|entry| open_file(&entry.ok()?.path())));
+            }
+            // After the descriptors: who has opened a file maps it later.
             let Ok(maps) = std::fs::read(format!("/proc/{process}/maps")) else { continue };
             // Paths may be anything, and the process may know the file by another one.
             let files = String::from_utf8_lossy(&maps);
-            found.extend(
+            mapped.extend(
                 files.lines().filter_map(mapped_file).map(|(device, inode)| (device, inode, process)),
             );
         }
-        found.sort_unstable();
-        found.dedup();
-        Ok(Mappings(found))
+        mapped.sort_unstable();
+        mapped.dedup();
+        Ok(Uses { mapped, open })
     }
 
-    fn of(&self, device: u64, inode: u64) -> Vec<u32> {
-        let of_file = self.0.iter().filter(|(on, mapped, _)| (*on, *mapped) == (device, inode));
+    /// The processes that have it mapped.
+    fn users(&self, (device, inode): (u64, u64)) -> Vec<u32> {
+        let of_file = self.mapped.iter().filter(|(on, mapped, _)| (*on, *mapped) == (device, inode));
         of_file.map(|(_, _, process)| *process).collect()
+    }
+
+    fn is_open(&self, file: (u64, u64)) -> bool {
+        self.open.contains(&file)
     }
 }
 

@@ -1,4 +1,7 @@
 //! `ndarray`'s views of arrays, and copies of its arrays (feature `ndarray`).
+//!
+//! `ndarray` wants the product of all lengths but those that are 0 to fit into an `isize`, and an empty array here need not: the
+//! views say so under `# Panics`.
 
 use bytemuck::Pod;
 use ndarray::{ArrayBase, ArrayView, ArrayViewD, ArrayViewMutD, Data, Dimension, IxDyn, ShapeBuilder};
@@ -15,6 +18,9 @@ macro_rules! views {
     ($($array:ident),*) => {$(
         impl<T: Pod> $array<T> {
             /// The same elements as `ndarray` sees them; nothing is copied. Feature `ndarray`.
+            ///
+            /// # Panics
+            /// For an empty array of which the other lengths are too large for `ndarray`: their product is above `isize::MAX`.
             pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
                 view_of(self)
             }
@@ -35,6 +41,9 @@ impl<T: Pod> Array<T> {
     /// assert_eq!(pool.map(&table, |x| x + 1.0)?[..], [1.0, 1.0, 4.0, 5.0]);
     /// # Ok::<(), shmpool::Error>(())
     /// ```
+    ///
+    /// # Panics
+    /// As [`as_ndarray`](Array::as_ndarray).
     pub fn as_ndarray_mut(&mut self) -> ArrayViewMutD<'_, T> {
         let shape = IxDyn(self.shape());
         let elements = self.elements_mut().expect("an array can be written");
@@ -53,6 +62,9 @@ impl<A: Contiguous> View<'_, A> {
     /// assert_eq!(view.as_ndarray(), ndarray::array![[21, 11, 1], [22, 12, 2]].into_dyn());
     /// # Ok::<(), shmpool::Error>(())
     /// ```
+    ///
+    /// # Panics
+    /// As [`Array::as_ndarray`].
     pub fn as_ndarray(&self) -> ArrayViewD<'_, A::Item> {
         let mut view = view_of_memory(self);
         for (axis, stride) in self.strides().iter().enumerate() {

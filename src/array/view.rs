@@ -277,8 +277,11 @@ impl<A: ContiguousMut> ViewMut<'_, A> {
 impl<A: ContiguousMut, const N: usize> IndexMut<[usize; N]> for ViewMut<'_, A> {
     #[track_caller]
     fn index_mut(&mut self, index: [usize; N]) -> &mut A::Item {
-        let shape = self.layout.shape;
-        self.get_mut(index).unwrap_or_else(|| outside(&index, shape))
+        let layout = self.layout;
+        self.get_mut(index).unwrap_or_else(|| match layout.position(&index) {
+            Some(_) => panic!("the array was opened to be read"),
+            None => outside(&index, layout.shape),
+        })
     }
 }
 
