@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable, bytes_of};
 use shmpool_kernels::{Chain, ElementKernel, Plan, Sample, Step, TileKernel, passes, resolved};
 
 use super::Call;
-use super::call::{Argument, JobShape, same_shape};
+use super::job::{Argument, JobShape, same_shape};
 use crate::array::{Array, ContiguousMut, Layout, Shape, Source, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::job::Policy;

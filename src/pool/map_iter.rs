@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::stateless;
+use super::job::stateless;
 use super::{Call, Future, Pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock;

@@ -3,7 +3,7 @@
 use shmpool_kernels::{Scan, ZipReduction};
 
 use super::Call;
-use super::call::{JobShape, REDUCE_BLOCK, same_shape};
+use super::job::{JobShape, REDUCE_BLOCK, same_shape};
 use crate::array::{Array, Contiguous, Shape};
 use crate::error::Result;
 use crate::task::job::Policy;

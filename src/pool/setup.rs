@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use shmpool_kernels::Level;
 
 use super::Builder;
-use super::call::stateless;
+use super::job::stateless;
 use crate::control::setup::Prepared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::{WorkerOutput, Workers};

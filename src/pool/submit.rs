@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::stateless;
 use super::collect;
 use super::executor::{check_owner, is_reporting};
 use super::inline;
+use super::job::stateless;
 use super::{Backend, Call, Core, Future, Pool};
 use crate::array::{Home, Loan};
 use crate::control::PAYLOAD_BYTES_MAX;

@@ -3,7 +3,7 @@
 use bytemuck::Pod;
 
 use super::Call;
-use super::call::stateless;
+use super::job::stateless;
 use crate::array::{Array, Contiguous, Shape, Written};
 use crate::error::Result;
 use crate::task::job::Policy;
