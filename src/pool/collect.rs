@@ -255,15 +255,19 @@ pub(super) fn wait_until_idle(shared: &Arc<Shared>) {
     loop {
         let some = {
             let engine = shared.lock();
-            if engine.mirror.n_singles() == (0, 0) && engine.n_untold == 0 {
+            if engine.mirror.n_singles() == (0, 0) && engine.mirror.n_ended() + engine.n_untold == 0 {
                 return;
             }
             engine.mirror.some_single()
         };
         match some {
             Some(some) => drop(wait(shared, &some, None, Duration::ZERO)),
-            // Another thread is about to tell of the last ones.
-            None => std::thread::sleep(UNTOLD_LOOK),
+            None => {
+                // The supervisor has accounted for the last ones, and nobody has taken them for telling; or another thread
+                // is about to tell.
+                look_once(shared);
+                std::thread::sleep(UNTOLD_LOOK);
+            }
         }
     }
 }

@@ -123,6 +123,11 @@ impl Mirror {
         self.singles.broke.take()
     }
 
+    /// Tasks that have ended since [`take_ended`](Mirror::take_ended) was last called.
+    pub(crate) fn n_ended(&self) -> usize {
+        self.singles.ended.len()
+    }
+
     /// Tasks that have ended since the last call.
     pub(crate) fn take_ended(&mut self) -> Vec<(Arc<Single>, Outcome)> {
         std::mem::take(&mut self.singles.ended)

@@ -1,0 +1,62 @@
+//! What a review of the parent's threads has found: ends that were told late, or never.
+#![allow(unsafe_code)] // a task that scribbles, and a forked child
+
+shmpool::test_workers!();
+
+mod common;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{alone, mapping, pool_of, wait_until, watchdog};
+use shmpool::{ErrorKind, Future, Handle, LentMut, OnWorkerDeath, Pool, ReturnWhen};
+
+fn sleep(ms: u64) -> u64 {
+    thread::sleep(Duration::from_millis(ms));
+    ms
+}
+
+fn sleep_long(ms: u64) {
+    sleep(ms);
+}
+
+fn twice(n: u64) -> u64 {
+    2 * n
+}
+
+/// Writes nonsense over entries and heads, and waits for what comes of it.
+fn corrupt(n: u64) -> u64 {
+    let control = mapping("shmpool-workers").unwrap();
+    for word in 0..(2 << 20) / 8 {
+        // SAFETY: in this worker's own writable mapping, whose words may hold anything; that this is no way to treat it is
+        // what the test is about.
+        unsafe { (control.start as *mut u64).wrapping_add(word).write_volatile(u64::MAX) };
+    }
+    sleep(100_000) + n
+}
+
+fn sleep_on(mut xs: LentMut<'_, u64>, ms: u64) {
+    xs[0] = sleep(ms);
+}
+
+#[test]
+fn after_terminate_no_array_is_lent_any_more() {
+    let _watchdog = watchdog("after_terminate", 100);
+    for _ in 0..scale::ROUNDS {
+        let pool = pool_of(4);
+        let handles: Vec<_> = (0..4).map(|_| Handle::new(pool.zeros::<u64>(1).unwrap())).collect();
+        let lend = |handle: &Handle<_>| pool.submit_on(handle.write().unwrap(), sleep_on, 100_000).unwrap();
+        let futures: Vec<Future<()>> = handles.iter().map(lend).collect();
+        wait_until("all run", || futures.iter().all(Future::is_running));
+        pool.terminate().unwrap();
+        for handle in &handles {
+            drop(handle.write().unwrap());
+        }
+        assert!(futures.iter().all(Future::is_cancelled));
+    }
+}
+
+mod scale {
+    pub(crate) const ROUNDS: u32 = 100;
+}
