@@ -36,6 +36,16 @@ fn corrupt(n: u64) -> u64 {
     sleep(100_000) + n
 }
 
+#[test]
+fn a_task_that_corrupts_the_segment_whenever_it_runs_is_not_run_for_ever() {
+    let _watchdog = watchdog("a_task_that_corrupts_the_segment", 60);
+    let pool = pool_of(1);
+    let future = pool.call().on_worker_death(OnWorkerDeath::Retry).submit(corrupt, 1).unwrap();
+    let error = future.result_timeout(Duration::from_secs(20)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ControlCorrupted { times: 3 }), "{error}");
+    assert_eq!(pool.submit(twice, 4).unwrap().result().unwrap(), 8);
+}
+
 fn sleep_on(mut xs: LentMut<'_, u64>, ms: u64) {
     xs[0] = sleep(ms);
 }

@@ -14,14 +14,11 @@ use crate::park::{self, Spin};
 use crate::supervisor::{Engine, Shared};
 use crate::sys::clock;
 use crate::task::job::JobSpec;
-use crate::task::mirror::{Ended, Stop};
+use crate::task::mirror::{Ended, REPLACED_MAX, Stop};
 
 /// The first sleep of a caller, and the last: it looks at the table at least this often.
 const TICK_MIN: Duration = Duration::from_millis(10);
 const TICK_MAX: Duration = Duration::from_millis(100);
-/// How often the worker-written segment may be replaced under one job.
-const REPLACED_MAX: u32 = 3;
-
 /// How long the tasks of a call may go on beyond its deadline before their workers are killed.
 const LAST_CHANCE: Duration = Duration::from_millis(50);
 

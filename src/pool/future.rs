@@ -153,6 +153,8 @@ impl<R: DeserializeOwned> Future<R> {
     /// # Errors
     /// [`ErrorKind::TaskPanicked`], [`ErrorKind::TaskDied`], [`ErrorKind::TaskRefused`] if its argument or result could not
     /// be turned into bytes or back, [`ErrorKind::TaskTimedOut`], [`ErrorKind::Cancelled`], [`ErrorKind::PoolBroken`];
+    /// [`ErrorKind::TaskInterrupted`] or, if it would have been run again, [`ErrorKind::ControlCorrupted`] where workers
+    /// corrupt the pool's control memory;
     /// [`ErrorKind::ForkedChild`] in a forked child, which does not have the task.
     pub fn result(&self) -> Result<R> {
         self.wait_for(None)?;
@@ -210,6 +212,7 @@ impl<R> Future<R> {
             Failed::Died(deaths) => ErrorKind::TaskDied { name, deaths },
             Failed::Refused(why) => ErrorKind::TaskRefused { name, why },
             Failed::Interrupted => ErrorKind::TaskInterrupted { name },
+            Failed::Corrupted(times) => ErrorKind::ControlCorrupted { times },
             Failed::Cancelled => ErrorKind::Cancelled { n_done: 0, n_tasks: 1 },
             Failed::TimedOut(limit) => ErrorKind::TaskTimedOut { name, limit },
             Failed::Overrun { byte, len_bytes } => {

@@ -38,6 +38,9 @@ impl<'a> Control<'a> {
 /// Tasks that failed are kept with their errors up to here; beyond, the job is cancelled.
 pub(crate) const FAILURES_MAX: usize = 256;
 
+/// How often the worker-written segment may be replaced under one job, or one submitted task that is run again.
+pub(crate) const REPLACED_MAX: u32 = 3;
+
 /// Why a task failed.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {

@@ -110,6 +110,8 @@ pub(crate) enum Failed {
     /// Its argument or result could not be turned into bytes or back, or found no room.
     Refused(String),
     Interrupted,
+    /// The worker-written segment was replaced so often while it was in the table.
+    Corrupted(u32),
     Cancelled,
     TimedOut(Duration),
     Overrun {
@@ -195,6 +197,8 @@ struct Rest {
     heard: Heard,
     /// Of workers that have run it.
     deaths: Vec<Death>,
+    /// How often the worker-written segment was replaced under it.
+    n_replaced: u32,
 }
 
 impl Single {
@@ -324,6 +328,18 @@ impl Single {
                 let deaths = &mut rest.get_or_insert_default().deaths;
                 deaths.push(death);
                 deaths.clone()
+            }
+        }
+    }
+
+    /// Notes that the worker-written segment was replaced under it; how often that was.
+    pub(crate) fn replaced(&self) -> u32 {
+        match &mut *self.lock() {
+            State::Ended(_) => 0,
+            State::Open { rest, .. } => {
+                let n_replaced = &mut rest.get_or_insert_default().n_replaced;
+                *n_replaced += 1;
+                *n_replaced
             }
         }
     }

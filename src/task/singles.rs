@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::message::{read_fault, read_message};
-use super::mirror::{Blame, Control, Corrupt, Entry, Failure, Mirror};
+use super::mirror::{Blame, Control, Corrupt, Entry, Failure, Mirror, REPLACED_MAX};
 use super::single::{Bytes, CANCELLED, ENDED, Failed, LATE, Outcome, Payload, QUEUED, Single};
 use crate::array::Array;
 use crate::control::entry::{Cursor, State, Tag};
@@ -510,13 +510,20 @@ impl Mirror {
         for entry in self.single_entries().collect::<Vec<u32>>().into_iter().rev() {
             let single = self.let_go(control, entry).single;
             // Relaxed: under the engine's lock.
-            let doomed = single.doomed.load(Relaxed) != 0;
-            if single.extra().policy.faults_max > 1 && !doomed {
-                self.queue_again(single);
-            } else {
-                let why = if doomed { Failed::Cancelled } else { Failed::Interrupted };
-                self.singles.ended.push((single, why.into()));
-            }
+            let why = match single.doomed.load(Relaxed) {
+                CANCELLED => Failed::Cancelled,
+                LATE => Failed::TimedOut(single.extra().time_limit.unwrap_or_default()),
+                _ if single.extra().policy.faults_max <= 1 => Failed::Interrupted,
+                _ => match single.replaced() {
+                    // It may be the one that does it.
+                    times @ REPLACED_MAX.. => Failed::Corrupted(times),
+                    _ => {
+                        self.queue_again(single);
+                        continue;
+                    }
+                },
+            };
+            self.singles.ended.push((single, why.into()));
         }
         self.singles.order.iter_mut().for_each(VecDeque::clear);
         self.fill_table(control)
