@@ -46,6 +46,29 @@ fn a_task_that_corrupts_the_segment_whenever_it_runs_is_not_run_for_ever() {
     assert_eq!(pool.submit(twice, 4).unwrap().result().unwrap(), 8);
 }
 
+#[test]
+fn a_task_that_was_taken_by_way_of_an_older_hint_is_told_when_it_ends() {
+    let _watchdog = watchdog("a_task_that_was_taken_by_way_of_an_older_hint", 60);
+    let pool = pool_of(1);
+    // So many that the table takes more than a few.
+    let many: Vec<Future<u64>> = (0..20_000).map(|n| pool.submit(twice, n).unwrap()).collect();
+    assert!(many.iter().enumerate().all(|(n, future)| future.result().unwrap() == 2 * n as u64));
+    let first = pool.submit(sleep, 300).unwrap();
+    wait_until("it runs", || first.is_running());
+    let withdrawn = pool.submit(twice, 1).unwrap();
+    let xs = pool.array_from(&[3000_u64]).unwrap();
+    let job = pool.background(move |call| call.map(&xs, sleep)).unwrap();
+    thread::sleep(Duration::from_millis(50)); // its lease is offered
+    let behind = pool.submit(twice, 2).unwrap();
+    assert!(withdrawn.cancel());
+    let early = pool.submit(twice, 3).unwrap();
+    // Its entry is that of the withdrawn one, whose hint stands before the job's.
+    assert_eq!(early.result_timeout(Duration::from_millis(1500)).unwrap(), 6);
+    assert!(!behind.is_done() && !job.is_done(), "that proves nothing");
+    job.wait().unwrap();
+    assert_eq!(behind.result().unwrap(), 4);
+}
+
 fn sleep_on(mut xs: LentMut<'_, u64>, ms: u64) {
     xs[0] = sleep(ms);
 }

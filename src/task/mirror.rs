@@ -652,7 +652,7 @@ impl Mirror {
         control.parent.jobs[index].wake_at.store(if all_out { job.n_counted } else { 1 }, Relaxed);
     }
 
-    fn flush_overflow(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
+    pub(super) fn flush_overflow(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
         for ring in 0..self.overflow.len() {
             for _ in 0..self.overflow[ring].len() {
                 let Some(entry) = self.overflow[ring].pop_front() else { break };

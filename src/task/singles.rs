@@ -27,6 +27,9 @@ const WINDOW_MAX: usize = 1024;
 /// The table is to hold what the workers do in this time.
 const WINDOW_TIME: Duration = Duration::from_millis(4);
 
+/// How often a look does not end at the first pending task.
+const LOOK_AT_ALL: Duration = Duration::from_millis(10);
+
 /// Books of one pool.
 pub(crate) struct Singles {
     /// By entry.
@@ -42,6 +45,8 @@ pub(crate) struct Singles {
     window: usize,
     /// When tasks were last collected that had waited for a place in the table.
     collected: Instant,
+    /// When every task in the table was last looked at.
+    looked_at_all: Instant,
     /// Workers to wake for what was offered since they were last asked for; none of them in particular: any.
     wake: Option<u32>,
     /// Tasks in the table that have a time limit.
@@ -71,6 +76,7 @@ impl Singles {
             ended: Vec::new(),
             window: WINDOW_MIN * n_workers,
             collected: Instant::now(),
+            looked_at_all: Instant::now(),
             wake: None,
             n_timed: 0,
             next_look: None,
@@ -139,21 +145,31 @@ impl Mirror {
         self.singles.wake.take()
     }
 
-    /// Accounts for every task in the table that has ended, and fills their places.
+    /// Accounts for the tasks in the table that have ended, and fills their places.
+    ///
+    /// Hints are taken in their order, so that nobody has those behind a pending one: a look ends there. Except where an older
+    /// hint at the same entry was left behind when its task was withdrawn, or its worker died before it passed it: then the
+    /// entry's next task is taken in the place of the older hint, and may end while those before it wait for long. So every
+    /// now and then all are looked at.
     pub(crate) fn collect(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
-        let mut running = Vec::new();
+        let now = Instant::now();
+        let all = now.duration_since(self.singles.looked_at_all) >= LOOK_AT_ALL;
+        if all {
+            self.singles.looked_at_all = now;
+        }
+        let (mut running, mut pending) = (Vec::new(), Vec::new());
         let mut starved = false;
         for ring in 0..self.singles.order.len() {
             let checked = loop {
                 let Some((entry, seq)) = self.singles.order[ring].pop_front() else {
-                    starved = true;
+                    starved |= pending.is_empty();
                     break Ok(());
                 };
                 if self.entries[entry as usize].seq != seq {
                     continue; // it was withdrawn
                 }
                 match self.look_at_single(control, entry) {
-                    // Hints are taken in their order, so nobody has those behind it.
+                    Ok(Look::Pending) if all => pending.push((entry, seq)),
                     Ok(Look::Pending) => {
                         self.singles.order[ring].push_front((entry, seq));
                         break Ok(());
@@ -171,12 +187,13 @@ impl Mirror {
                     }
                 }
             };
-            for lease in running.drain(..).rev() {
+            // Those that run first, whatever order they were offered in: so the next look finds their ends.
+            for lease in running.drain(..).chain(pending.drain(..)).rev() {
                 self.singles.order[ring].push_front(lease);
             }
             checked?;
         }
-        self.adapt_window(starved);
+        self.adapt_window(now, starved);
         self.fill_table(control)
     }
 
@@ -189,12 +206,12 @@ impl Mirror {
     }
 
     /// Lets more tasks into the table when workers had none left, and fewer when those there last long.
-    fn adapt_window(&mut self, starved: bool) {
+    fn adapt_window(&mut self, now: Instant, starved: bool) {
         let singles = &mut self.singles;
         if singles.queue.is_empty() {
             return;
         }
-        let (now, n_workers) = (Instant::now(), singles.order.len());
+        let n_workers = singles.order.len();
         let elapsed = now.duration_since(singles.collected);
         singles.collected = now;
         if elapsed > WINDOW_TIME {
