@@ -236,7 +236,11 @@ impl Shared {
         if engine.mirror.take_look_earlier() {
             self.wake_supervisor();
         }
-        let Some(meant) = engine.mirror.take_wake() else { return };
+        let meant = engine.mirror.take_wake();
+        if engine.mirror.take_offered() {
+            return self.announce(engine, false);
+        }
+        let Some(meant) = meant else { return };
         self.ask_for_workers(engine);
         let wake = &self.parent.get().wake;
         let slots = &engine.workers.get().slots[..self.n_workers];

@@ -776,6 +776,8 @@ fn write_slot(slot: &JobSlot, spec: &JobSpec<'_>, id: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -786,6 +788,7 @@ mod tests {
     use crate::task::job::{JobArgs, Operand};
     use crate::task::kernel::probe;
     use crate::task::message::write_message;
+    use crate::task::single::{Bytes, Payload, Single};
 
     fn death(reason: ExitReason) -> Death {
         Death { pid: 1, reason, fault: None, out_of_memory: false, last_words: String::new() }
@@ -977,7 +980,8 @@ mod tests {
     #[test]
     fn more_hints_than_a_ring_holds_wait_in_the_parent() {
         let mut bench = Bench::new(1);
-        let jobs: Vec<usize> = (0..N_JOBS).map(|_| bench.open(4000, Policy::IDEMPOTENT)).collect();
+        let jobs: Vec<usize> = (0..N_JOBS).map(|_| bench.open(u32::MAX, Policy::IDEMPOTENT)).collect();
+        assert!(!bench.mirror.overflow[0].is_empty());
         for round in 0.. {
             bench.run_all(0);
             if jobs.iter().all(|&job| bench.account(job)) {
@@ -985,6 +989,29 @@ mod tests {
             }
             assert!(round < 100, "hints are lost");
         }
+    }
+
+    #[test]
+    fn hints_that_cancelled_jobs_left_behind_keep_no_task_out() {
+        let mut bench = Bench::new(1);
+        let jobs: Vec<usize> = (0..N_JOBS).map(|_| bench.open(u32::MAX, Policy::IDEMPOTENT)).collect();
+        assert!(!bench.mirror.overflow[0].is_empty());
+        for job in jobs {
+            let (mirror, control) = bench.split();
+            mirror.cancel(control, job);
+            assert!(bench.account(job));
+            bench.mirror.close(job);
+        }
+        let single = Single::new("", probe(), Payload::Inline(Bytes::new(&[])), None, None);
+        let (mirror, control) = bench.split();
+        mirror.submit(control, Arc::new(single)).unwrap();
+        let claimed = (0..10).any(|_| {
+            let claim = bench.take(0);
+            let (mirror, control) = bench.split();
+            mirror.collect(control).unwrap();
+            claim.is_some()
+        });
+        assert!(claimed);
     }
 
     #[test]

@@ -223,6 +223,8 @@ impl Mirror {
 
     /// Gives places in the table to tasks that wait for one.
     fn fill_table(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
+        // A ring gets no task while hints of jobs wait for it; the job may have been cancelled, and nobody else may look.
+        self.flush_overflow(control)?;
         while self.singles.n_held < self.singles.window {
             let Some(single) = self.singles.queue.pop_front() else { break };
             // Relaxed: written under the engine's lock, as are all of these.
