@@ -69,6 +69,33 @@ fn a_task_that_was_taken_by_way_of_an_older_hint_is_told_when_it_ends() {
     assert_eq!(behind.result().unwrap(), 4);
 }
 
+#[test]
+fn the_time_for_which_the_program_is_stopped_is_not_that_of_a_task() {
+    let test = "the_time_for_which_the_program_is_stopped_is_not_that_of_a_task";
+    let _watchdog = watchdog("the_time_for_which_the_program_is_stopped", 60);
+    alone(
+        test,
+        |_| {},
+        || {
+            let pool = pool_of(1);
+            let me = std::process::id();
+            let limit = Duration::from_secs(3);
+            let future = pool.call().task_timeout(limit).submit(sleep, 5500).unwrap();
+            wait_until("it runs", || future.is_running());
+            let patient = pool.call().task_timeout(limit).submit(sleep, 1000).unwrap();
+            let mut stopper = std::process::Command::new("sh")
+                .args(["-c", &format!("sleep 0.3; kill -STOP {me}; sleep 4; kill -CONT {me}")])
+                .spawn()
+                .unwrap();
+            assert_eq!(future.result().unwrap(), 5500);
+            assert_eq!(patient.result().unwrap(), 1000);
+            stopper.wait().unwrap();
+            let late = pool.call().task_timeout(Duration::from_millis(100)).submit(sleep, 100_000).unwrap();
+            assert!(matches!(late.result().unwrap_err().kind(), ErrorKind::TaskTimedOut { .. }));
+        },
+    );
+}
+
 fn sleep_on(mut xs: LentMut<'_, u64>, ms: u64) {
     xs[0] = sleep(ms);
 }

@@ -150,7 +150,7 @@ impl Call<'_> {
     }
 
     /// How long a submitted task may run: its worker is killed and replaced then, and the task fails with
-    /// [`ErrorKind::TaskTimedOut`]. Time for which it waits for a worker does not count. With `workers(0)` nobody can be
+    /// [`ErrorKind::TaskTimedOut`]. Time for which it waits for a worker, or this process is stopped (Ctrl-Z), does not count. With `workers(0)` nobody can be
     /// killed.
     pub fn task_timeout(mut self, limit: Duration) -> Self {
         self.task_timeout = Some(limit);

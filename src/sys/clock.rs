@@ -54,6 +54,12 @@ pub(crate) fn awake() -> Duration {
     Duration::from_nanos(monotonic_ns().saturating_sub(STOPPED_NS.load(Relaxed)))
 }
 
+/// For how long this process was stopped, from the same moment on.
+pub(crate) fn stopped() -> Duration {
+    // Relaxed: as in `awake`.
+    Duration::from_nanos(STOPPED_NS.load(Relaxed))
+}
+
 /// The time of the monotonic clock, which all processes share.
 pub(crate) fn monotonic() -> Duration {
     Duration::from_nanos(monotonic_ns())

@@ -63,6 +63,10 @@ pub(super) struct Held {
     pub(super) single: Arc<Single>,
     /// Where its result is to be, if it has asked.
     room: Option<Array<u8>>,
+    /// How long this process had been stopped in all ([`clock::stopped`]) when the task was last seen not to have begun, and when
+    /// it was offered, in the time of [`clock::awake`].
+    stopped: Duration,
+    offered: Duration,
 }
 
 impl Singles {
@@ -259,7 +263,12 @@ impl Mirror {
             if self.singles.held.len() <= entry as usize {
                 self.singles.held.resize_with(entry as usize + 1, || None);
             }
-            self.singles.held[entry as usize] = Some(Held { single, room: None });
+            let (stopped, offered) = if single.extra().time_limit.is_some() {
+                (clock::stopped(), clock::awake())
+            } else {
+                (Duration::ZERO, Duration::ZERO)
+            };
+            self.singles.held[entry as usize] = Some(Held { single, room: None, stopped, offered });
             self.singles.n_held += 1;
             self.singles.order[ring].push_back((entry, seq));
             control.workers.entries[entry as usize].began_ns.store(0, Relaxed);
@@ -445,20 +454,28 @@ impl Mirror {
         if self.singles.n_timed == 0 {
             return None;
         }
-        let now = clock::monotonic();
+        let (now, stopped, awake) = (clock::monotonic(), clock::stopped(), clock::awake());
         let held = self
             .singles
             .held
-            .iter()
+            .iter_mut()
             .enumerate()
-            .filter_map(|(entry, held)| Some((entry, &held.as_ref()?.single)));
+            .filter_map(|(entry, held)| Some((entry, held.as_mut()?)));
         let mut next: Option<Duration> = None;
-        for (entry, single) in held {
+        for (entry, Held { single, stopped: before, offered, .. }) in held {
             let Some(limit) = single.extra().time_limit else { continue };
             let words = &control.workers.entries[entry];
-            // Relaxed: a time of the worker's own; a lie about it costs the liar its task, or its pool a wait.
+            // Relaxed: a time of the worker's own; a lie about it costs a task no more than the time since it was offered, or
+            // its pool a wait.
             let began = Duration::from_nanos(words.began_ns.load(Relaxed));
-            let elapsed = if began.is_zero() { Duration::ZERO } else { now.saturating_sub(began) };
+            let elapsed = if began.is_zero() {
+                *before = stopped;
+                Duration::ZERO
+            } else {
+                // For as long as we were stopped, so were the workers, or nobody could have ended them.
+                let elapsed = now.saturating_sub(began).saturating_sub(stopped.saturating_sub(*before));
+                elapsed.min(awake.saturating_sub(*offered))
+            };
             if elapsed >= limit {
                 // Relaxed: under the engine's lock.
                 let _ = single.doomed.compare_exchange(0, LATE, Relaxed, Relaxed);
