@@ -262,7 +262,8 @@ impl Shared {
     /// Makes the collector look if there is something to look for: a worker may have lied to it.
     pub(super) fn remind_collector(&self) {
         let engine = self.lock();
-        if engine.mirror.n_singles() != (0, 0) {
+        if engine.mirror.n_singles() != (0, 0) || engine.mirror.n_ended() > 0 || !engine.callbacks.is_empty()
+        {
             self.wake_listener(&engine, COLLECTOR);
         }
     }
