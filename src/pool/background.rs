@@ -229,9 +229,10 @@ impl Background {
     fn next(&self) -> Option<Work> {
         let mut threads = self.lock();
         let next = if threads.n <= THREADS_MAX { threads.waiting.pop_front() } else { None };
-        drop(threads);
         if next.is_none() {
-            self.gone();
+            // Under the same lock: a job that counts on this thread must not come between.
+            threads.n -= 1;
+            self.ended.notify_all();
         }
         next
     }
