@@ -3,12 +3,16 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::fs::SealFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::shm;
+
+/// How long a worker with a finalizer has to end by itself.
+pub(crate) const FINALIZER_GRACE: Duration = Duration::from_secs(10);
 
 /// A function and its argument as bytes: the place of its trampoline, and what `task::call` makes of the argument.
 pub(crate) type Prepared = (u64, Vec<u8>);

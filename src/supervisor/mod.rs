@@ -23,6 +23,7 @@ use rustix::io::Errno;
 
 use crate::control::events;
 use crate::sync::Relaxed;
+use crate::control::setup::FINALIZER_GRACE;
 use crate::sys::clock;
 
 /// How often the supervisor looks around when nothing happens: the arena gives old pages back.
@@ -31,10 +32,8 @@ const TICK: Duration = clock::BEAT_MAX;
 const DOOMED_TICK: Duration = Duration::from_millis(5);
 /// How often descriptors are looked at one by one, where the kernel will not wait for all.
 const ONE_BY_ONE: Duration = Duration::from_millis(10);
-/// How long an idle worker has to end by itself when the pool ends.
+/// How long an idle worker without a finalizer has to end by itself when the pool ends.
 const GRACE: Duration = Duration::from_millis(250);
-/// The same where it has a finalizer to run.
-const FINALIZER_GRACE: Duration = Duration::from_secs(10);
 /// How long a killed worker may take to be gone. Only a task stuck in the kernel takes longer; it is left to
 /// the kernel then.
 const REAP_WAIT: Duration = Duration::from_secs(5);

@@ -57,7 +57,7 @@ impl Worker {
     /// Runs tasks until the pool ends, or as many as it may, and then the finalizer; the exit code.
     pub(crate) fn run(mut self) -> i32 {
         let code = self.run_tasks();
-        if let Err(why) = setup::finish(&self.setup) {
+        if let Err(why) = setup::finish(&self.setup, code) {
             // Should the parent not hear it: so it does not want to.
             let _ = socket::send_when_possible(&self.socket, &farewell(&why), FAREWELL_WAIT);
         }

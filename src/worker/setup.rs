@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // calls trampolines
 
 use crate::control::MESSAGE_BYTES_MAX;
-use crate::control::setup::{Prepared, Setup};
+use crate::control::setup::{FINALIZER_GRACE, Prepared, Setup};
 use crate::sys::process;
 use crate::task::call::{Answer, SingleCall, decode};
 use crate::task::kernel::Place;
@@ -26,12 +26,16 @@ pub(super) fn prepare(setup: &Setup, slot: u16) -> Result<(), String> {
     }
 }
 
-/// The finalizer.
-pub(super) fn finish(setup: &Setup) -> Result<(), String> {
-    match &setup.finalizer {
-        Some(finalizer) => run(finalizer).map_err(|why| format!("finalizer: {why}")),
-        None => Ok(()),
-    }
+/// The finalizer; one that takes too long ends with `code`. The supervisor sees to that when the pool ends, but of a worker
+/// that has run as many tasks as it may it knows nothing before it is gone.
+pub(super) fn finish(setup: &Setup, code: i32) -> Result<(), String> {
+    let Some(finalizer) = &setup.finalizer else { return Ok(()) };
+    // Where there is no thread to be had, nobody watches.
+    let _ = std::thread::Builder::new().spawn(move || {
+        std::thread::sleep(FINALIZER_GRACE);
+        process::exit_now(code)
+    });
+    run(finalizer).map_err(|why| format!("finalizer: {why}"))
 }
 
 fn run((place, argument): &Prepared) -> Result<(), String> {
