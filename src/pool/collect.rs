@@ -272,9 +272,9 @@ pub(super) fn wait_until_idle(shared: &Arc<Shared>) {
     }
 }
 
-/// Joins the collector.
+/// Joins the collector; unless it is the one that ends the pool, in a callback.
 pub(super) fn join(shared: &Shared, collector: Option<JoinHandle<()>>) {
-    if let Some(collector) = collector {
+    if let Some(collector) = collector.filter(|thread| thread.thread().id() != std::thread::current().id()) {
         shared.wake_listener(&shared.lock(), COLLECTOR);
         let _ = collector.join();
     }
