@@ -96,6 +96,81 @@ fn the_time_for_which_the_program_is_stopped_is_not_that_of_a_task() {
     );
 }
 
+#[test]
+fn a_callback_may_drop_the_pool() {
+    let test = "a_callback_may_drop_the_pool";
+    let _watchdog = watchdog(test, 60);
+    alone(
+        test,
+        |_| {},
+        || {
+            let pool = pool_of(1);
+            let future = pool.submit(sleep, 200).unwrap();
+            let (told, tell) = mpsc::channel();
+            let panicked = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                panicked(info);
+                std::process::abort();
+            }));
+            future.on_done(move |_| {
+                drop(pool);
+                told.send(()).unwrap();
+            });
+            tell.recv().unwrap();
+            assert_eq!(future.result().unwrap(), 200);
+        },
+    );
+}
+
+#[test]
+fn a_retired_workers_finalizer_is_cut_short_too() {
+    let _watchdog = watchdog("a_retired_workers_finalizer", 60);
+    let pool = Pool::builder()
+        .workers(1)
+        .capacity_bytes(1 << 20)
+        .max_tasks_per_worker(1)
+        .finalizer(sleep_long, 100_000)
+        .unwrap()
+        .build()
+        .unwrap();
+    assert_eq!(pool.submit(twice, 1).unwrap().result().unwrap(), 2);
+    assert_eq!(pool.submit(twice, 2).unwrap().result_timeout(Duration::from_secs(25)).unwrap(), 4);
+}
+
+#[test]
+fn a_forked_child_waits_for_no_future() {
+    let _watchdog = watchdog("a_forked_child", 60);
+    let pool = pool_of(1);
+    let first = pool.submit(sleep, 20_000).unwrap();
+    wait_until("it runs", || first.is_running());
+    let mut unordered = pool.map_iter(sleep, [20_000, 20_000]).unordered();
+    // SAFETY: the child uses what it has of this thread alone, and leaves by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let futures = [first.clone()];
+        let done = shmpool::wait(&futures, ReturnWhen::All, None);
+        let refused = matches!(first.result().unwrap_err().kind(), ErrorKind::ForkedChild { .. });
+        let refused = refused && matches!(unordered.next(), Some(Err(_))) && unordered.next().is_none();
+        let (told, tell) = mpsc::channel();
+        first.on_done(move |future| told.send(future.result().is_err()).unwrap());
+        let called = tell.try_recv() == Ok(true);
+        // SAFETY: ends the child, and runs nothing of its parent's.
+        unsafe { libc::_exit(i32::from(!(done == [0] && refused && called))) };
+    }
+    let (started, mut status) = (Instant::now(), 0);
+    // SAFETY: our own child, and a status to write.
+    while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
+        if started.elapsed() > Duration::from_secs(10) {
+            common::signal(child.cast_unsigned(), libc::SIGKILL);
+            panic!("the child waits");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(status, 0);
+    drop(unordered);
+    pool.terminate().unwrap();
+}
+
 fn sleep_on(mut xs: LentMut<'_, u64>, ms: u64) {
     xs[0] = sleep(ms);
 }

@@ -16,7 +16,7 @@ use super::{Backend, collect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::tell;
 use crate::task::call::decode;
-use crate::task::single::{Bytes, Failed, Outcome, Single};
+use crate::task::single::{Bytes, Callback, Failed, Outcome, Single};
 
 /// The result to come of a submitted task ([`Pool::submit`](crate::Pool::submit)).
 ///
@@ -98,9 +98,16 @@ impl<R> Future<R> {
             return false;
         }
         // Under the lock that the supervisor reads it under.
-        let engine = shared.lock();
+        let mut engine = shared.lock();
         self.single.doom();
+        if !engine.is_corrupt() {
+            // Its worker may have died meanwhile, and the task be about to run again.
+            let (mirror, control) = engine.split(shared.parent.get());
+            mirror.withdraw_single(control, &self.single);
+        }
+        let ended = engine.take_ended();
         drop(engine);
+        collect::deliver(shared, ended, None);
         shared.wake_supervisor();
         true
     }
@@ -121,9 +128,15 @@ impl<R> Future<R> {
         R: 'static,
     {
         let future = self.clone();
-        if let Some(now) = self.single.call_later(Box::new(move || f(future))) {
+        if let Some(now) = self.call_later(Box::new(move || f(future))) {
             tell(now);
         }
+    }
+
+    /// Has `callback` called when it has ended; gives it back if it has already, or in a forked child, where nobody would call
+    /// it.
+    fn call_later(&self, callback: Callback) -> Option<Callback> {
+        if check_owner(self.core.owner).is_err() { Some(callback) } else { self.single.call_later(callback) }
     }
 
     fn wait_for(&self, time: Option<Duration>) -> Result<bool> {
@@ -361,7 +374,7 @@ impl Watched {
                     ended.more.notify_all();
                 }
             };
-            if let Some(now) = future.single.call_later(Box::new(note)) {
+            if let Some(now) = future.call_later(Box::new(note)) {
                 now();
             }
             n_left += 1;

@@ -196,6 +196,10 @@ where
         if self.pending.is_empty() {
             return None;
         }
+        if let Err(error) = self.call.pool.check_owner() {
+            self.end(); // nobody would say here which of them have ended
+            return Some(Err(error));
+        }
         let chunk = match self.next_chunk() {
             Ok(Some(chunk)) => chunk,
             Ok(None) => {

@@ -236,6 +236,11 @@ impl Mirror {
                 self.singles.n_stale -= 1;
                 continue;
             }
+            if single.doomed.load(Relaxed) == CANCELLED {
+                single.place.store(ENDED, Relaxed);
+                self.singles.ended.push((single, Failed::Cancelled.into()));
+                continue;
+            }
             let ring = self.choose_ring(control);
             let Some((ring, entry)) = ring.and_then(|ring| Some((ring, self.allocate()?))) else {
                 self.singles.queue.push_front(single);
