@@ -22,8 +22,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use crate::control::events;
-use crate::sync::Relaxed;
 use crate::control::setup::FINALIZER_GRACE;
+use crate::sync::Relaxed;
 use crate::sys::clock;
 
 /// How often the supervisor looks around when nothing happens: the arena gives old pages back.
