@@ -1,4 +1,4 @@
-//! What a review of the parent's threads has found: ends that were told late, or never.
+//! Ends of tasks that could be told late, or never.
 #![allow(unsafe_code)] // a task that scribbles, and a forked child
 
 shmpool::test_workers!();
@@ -15,10 +15,6 @@ use shmpool::{ErrorKind, Future, Handle, LentMut, OnWorkerDeath, Pool, ReturnWhe
 fn sleep(ms: u64) -> u64 {
     thread::sleep(Duration::from_millis(ms));
     ms
-}
-
-fn sleep_long(ms: u64) {
-    sleep(ms);
 }
 
 fn twice(n: u64) -> u64 {
@@ -125,16 +121,25 @@ fn a_callback_may_drop_the_pool() {
 #[test]
 fn a_retired_workers_finalizer_is_cut_short_too() {
     let _watchdog = watchdog("a_retired_workers_finalizer", 60);
+    /// Does not end the first time.
+    fn hang_once(path: String) {
+        if std::fs::File::create_new(path).is_ok() {
+            sleep(100_000);
+        }
+    }
+    let been = std::env::temp_dir().join(format!("shmpool-finalizer-{}", std::process::id()));
     let pool = Pool::builder()
         .workers(1)
         .capacity_bytes(1 << 20)
         .max_tasks_per_worker(1)
-        .finalizer(sleep_long, 100_000)
+        .finalizer(hang_once, been.to_str().unwrap().to_owned())
         .unwrap()
         .build()
         .unwrap();
     assert_eq!(pool.submit(twice, 1).unwrap().result().unwrap(), 2);
     assert_eq!(pool.submit(twice, 2).unwrap().result_timeout(Duration::from_secs(25)).unwrap(), 4);
+    drop(pool);
+    std::fs::remove_file(been).unwrap();
 }
 
 #[test]
@@ -178,7 +183,7 @@ fn sleep_on(mut xs: LentMut<'_, u64>, ms: u64) {
 #[test]
 fn after_terminate_no_array_is_lent_any_more() {
     let _watchdog = watchdog("after_terminate", 100);
-    for _ in 0..scale::ROUNDS {
+    for _ in 0..40 {
         let pool = pool_of(4);
         let handles: Vec<_> = (0..4).map(|_| Handle::new(pool.zeros::<u64>(1).unwrap())).collect();
         let lend = |handle: &Handle<_>| pool.submit_on(handle.write().unwrap(), sleep_on, 100_000).unwrap();
@@ -190,8 +195,4 @@ fn after_terminate_no_array_is_lent_any_more() {
         }
         assert!(futures.iter().all(Future::is_cancelled));
     }
-}
-
-mod scale {
-    pub(crate) const ROUNDS: u32 = 100;
 }
