@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use crate::control::events;
 use crate::control::setup::FINALIZER_GRACE;
 use crate::sync::Relaxed;
-use crate::sys::clock;
+use crate::sys::{clock, process};
 
 /// How often the supervisor looks around when nothing happens: the arena gives old pages back.
 const TICK: Duration = clock::BEAT_MAX;
@@ -41,6 +41,7 @@ const REAP_WAIT: Duration = Duration::from_secs(5);
 /// The supervisor thread's life.
 pub(crate) fn supervise(shared: &Arc<Shared>) {
     let _beating = clock::Beating::new();
+    process::block_interrupts();
     let mut members = Members::new(shared);
     let watched = catch_unwind(AssertUnwindSafe(|| {
         watch(shared, &mut members);

@@ -217,25 +217,36 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Blocks SIGINT for this thread and for what it starts: a worker that Ctrl-C reaches before [`reset_signals`] would die of it.
+pub(crate) fn block_interrupts() {
+    // SAFETY: `sigset_t` is plain data that is filled before it is used; a mask is the thread's own.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut mask);
+        libc::sigaddset(&raw mut mask, libc::SIGINT);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const mask, std::ptr::null_mut());
+    }
+}
+
 /// Undoes what a worker inherits from its parent's signal handling.
 ///
-/// An empty mask; SIGCHLD and SIGPIPE as a program expects them; SIGINT caught and ignored, since Ctrl-C
-/// reaches the whole group and the parent decides. A handler rather than SIG_IGN, which programs started by
-/// tasks would inherit.
+/// SIGCHLD and SIGPIPE as a program expects them; SIGINT caught and ignored, since Ctrl-C reaches the whole group and
+/// the parent decides; then an empty mask, so that a SIGINT that has come before meets its handler. A handler rather
+/// than SIG_IGN, which programs started by tasks would inherit.
 pub(crate) fn reset_signals() {
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: `sigset_t` and `sigaction` are plain data that is filled before it is used; the handler does
     // nothing, so it is safe at any moment; `enter_if_marked` has seen that there is no other thread yet.
     unsafe {
-        let mut mask: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut mask);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut());
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as *const () as usize;
         action.sa_flags = libc::SA_RESTART;
         libc::sigaction(libc::SIGINT, &raw const action, std::ptr::null_mut());
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut mask);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut());
     }
 }
 
