@@ -777,6 +777,7 @@ fn write_slot(slot: &JobSlot, spec: &JobSpec<'_>, id: u64) {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -788,7 +789,7 @@ mod tests {
     use crate::task::job::{JobArgs, Operand};
     use crate::task::kernel::probe;
     use crate::task::message::write_message;
-    use crate::task::single::{Bytes, Payload, Single};
+    use crate::task::single::{Bytes, Extra, Failed, Outcome, Payload, Single};
 
     fn death(reason: ExitReason) -> Death {
         Death { pid: 1, reason, fault: None, out_of_memory: false, last_words: String::new() }
@@ -1115,6 +1116,41 @@ mod tests {
         assert!(bench.account(again) && bench.account(once));
         assert_eq!(bench.mirror.close(again).done, [(0, 100)]);
         assert_eq!(bench.mirror.close(once).n_failed, 100);
+    }
+
+    #[test]
+    fn a_fresh_segment_ends_submitted_tasks_as_they_were_to_end() {
+        let mut bench = Bench::new(2);
+        let [late, cancelled, plain, again] = [0, 1, 2, 3].map(|i| {
+            let extra = Extra {
+                n_lent: 0,
+                shares: Vec::new(),
+                policy: if i == 3 { Policy::IDEMPOTENT } else { Policy::ONCE },
+                breaks: false,
+                time_limit: (i == 0).then_some(Duration::ZERO),
+            };
+            let payload = Payload::Inline(Bytes::new(&[]));
+            Arc::new(Single::new("task", probe(), payload, None, Some(Box::new(extra))))
+        });
+        let (mirror, control) = bench.split();
+        for single in [&late, &cancelled, &plain, &again] {
+            mirror.submit(control, Arc::clone(single)).unwrap();
+        }
+        assert_eq!(mirror.doom_late(control), None, "its time is up");
+        cancelled.doom();
+        bench.workers = Owned::create("workers").unwrap();
+        let (mirror, control) = bench.split();
+        mirror.replace_workers_segment(control).unwrap();
+        let ended = mirror.take_ended();
+        let outcome = |single: &Arc<Single>| ended.iter().find(|(other, _)| Arc::ptr_eq(single, other));
+        let failed = |single| match outcome(single) {
+            Some((_, Outcome::Failed(failed))) => Some(&**failed),
+            _ => None,
+        };
+        assert!(matches!(failed(&late), Some(Failed::TimedOut(Duration::ZERO))));
+        assert!(matches!(failed(&cancelled), Some(Failed::Cancelled)));
+        assert!(matches!(failed(&plain), Some(Failed::Interrupted)));
+        assert!(outcome(&again).is_none());
     }
 
     proptest! {
