@@ -138,6 +138,7 @@ fn a_pool_that_breaks_fails_every_task_that_has_not_ended() {
     assert!(matches!(pool.submit(die, 10).unwrap_err().kind(), ErrorKind::PoolBroken { .. }));
     assert_eq!(done.result().unwrap(), 10, "what was done stays done");
     pool.shutdown(true, true).unwrap();
+    pool.terminate().unwrap();
 }
 
 #[test]

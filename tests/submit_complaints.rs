@@ -210,7 +210,7 @@ fn no_pair_of_workers_and_task_limit_strands_a_backlog_of_any_length() {
         let mut n_run = 0;
         // Below, at and beyond the ends at which all workers retire at once.
         for n_tasks in [1, max, at_once, at_once + 1, 2 * at_once + 1] {
-            let odd_panics = |n: u64| assert!(n % 2 == 0, "{n} is odd");
+            let odd_panics = |n: u64| assert!(n.is_multiple_of(2), "{n} is odd");
             let futures: Vec<Future<()>> =
                 (0..n_tasks).map(|n| pool.submit(odd_panics, n).unwrap()).collect();
             // One that is cancelled counts for nobody.

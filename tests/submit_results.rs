@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -179,6 +179,9 @@ fn what_does_not_go_into_bytes_fails_its_own_future_alone() {
         assert!(text.starts_with("its result of type ") && text.contains("does not go into bytes"), "{text}");
         let text = why(pool.submit(|(): ()| OneWay, ()).unwrap().result().unwrap_err());
         assert!(text.starts_with("its result of type ") && text.contains("does not come out"), "{text}");
+        let own_error = |(): ()| -> Result<u32, OneWay> { Err(OneWay) };
+        let text = why(pool.submit(own_error, ()).unwrap().result().unwrap_err());
+        assert!(text.contains("OneWay> does not come out of its bytes: "), "{text}");
         assert_eq!(good.result().unwrap(), 2);
         assert_eq!(pool.worker_pids(), pids, "no worker has died of it");
     }
@@ -437,6 +440,22 @@ fn as_completed_yields_in_the_order_of_ends_across_pools() {
 }
 
 #[test]
+fn submit_returns_at_once_and_tasks_begin_in_their_order() {
+    static N_RUN: AtomicU64 = AtomicU64::new(0);
+    let _watchdog = watchdog("submit_returns_at_once", 60);
+    let pool = pool_of(1);
+    let busy = Busy::new(&pool);
+    // Of every size, and more than the table holds at first: none of them is waited for.
+    let count = |_: String| N_RUN.fetch_add(1, SeqCst);
+    let futures: Vec<Future<u64>> =
+        (0..3000).map(|n| pool.submit(count, "x".repeat(n % 700)).unwrap()).collect();
+    assert!(!futures.iter().any(Future::is_done) && !busy.0[0].is_done());
+    busy.0[0].cancel_running();
+    // Its successor counts from 0.
+    assert!(futures.iter().zip(0..).all(|(future, n)| future.result().unwrap() == n));
+}
+
+#[test]
 fn many_threads_submit_and_wait_at_once() {
     let _watchdog = watchdog("many_threads_submit_and_wait", 120);
     let pool = pool_of(2);
@@ -679,6 +698,14 @@ fn a_death_after_shutdown_is_still_told_and_a_cancelled_task_holds_nothing_up() 
     assert!(matches!(dead.result().unwrap_err().kind(), ErrorKind::TaskDied { .. }));
     assert_eq!(next.result().unwrap(), 2, "what was submitted before is done");
     pool.shutdown(true, false).unwrap();
+    // Cancelled at the last moment, where its worker may be about to begin it, or has.
+    for _ in 0..10 {
+        let pool = pool_of(1);
+        let futures = [1, 2, 3].map(|n| pool.submit(double, n).unwrap());
+        let cancelled = futures[2].cancel();
+        pool.shutdown(true, false).unwrap();
+        assert!(futures.iter().all(Future::is_done) && futures[2].is_cancelled() == cancelled);
+    }
 }
 
 #[test]

@@ -9,6 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use common::{alone, has_ended, pool_of, wait_until, watchdog};
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use shmpool::{ErrorKind, ExitReason, Future, Handle, LentMut, Pool, WorkerOutput};
 
 shmpool::test_workers!();
@@ -63,6 +66,38 @@ fn an_initializer_that_fails_is_the_error_of_the_build() {
     let long = |(): ()| -> Result<(), String> { Err("ä".repeat(5000)) };
     let error = small().initializer(long, ()).unwrap().build().unwrap_err();
     assert!(error.to_string().contains("initializer: ää"), "{error}");
+}
+
+#[test]
+fn a_build_that_fails_leaves_nothing() {
+    alone(
+        "a_build_that_fails_leaves_nothing",
+        |_| (),
+        || {
+            let _watchdog = watchdog("a_build_that_fails_leaves_nothing", 60);
+            let build = |n: u32| {
+                let odd = |n: u32| if n.is_multiple_of(2) { Ok(()) } else { Err("odd") };
+                small().initializer(odd, n).unwrap().build()
+            };
+            drop(build(0).unwrap()); // what the first one opens for good
+            let n_in = |folder: &str| std::fs::read_dir(folder).unwrap().count();
+            let maps =
+                || std::fs::read_to_string("/proc/self/maps").unwrap().matches("memfd:shmpool").count();
+            let held = || (n_in("/proc/self/fd"), maps());
+            let (before, n_threads) = (held(), n_in("/proc/self/task"));
+            for _ in 0..3 {
+                build(1).unwrap_err();
+                let any = waitid(
+                    WaitId::All,
+                    WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
+                );
+                assert_eq!(any.unwrap_err(), Errno::CHILD, "a worker is left");
+            }
+            assert_eq!(held(), before, "descriptors and mappings");
+            // One that has been joined may be seen for a moment.
+            wait_until("its threads are gone too", || n_in("/proc/self/task") <= n_threads);
+        },
+    );
 }
 
 #[test]
@@ -235,6 +270,27 @@ fn the_environment_says_how_many_workers_there_are_unless_the_program_does() {
             let _watchdog = watchdog("the_environment_says_how_many", 60);
             assert_eq!(Pool::builder().capacity_bytes(1 << 20).build().unwrap().n_workers(), 3);
             assert_eq!(small().build().unwrap().n_workers(), 2);
+        },
+    );
+}
+
+#[test]
+fn unless_said_there_are_as_many_workers_as_cpus_that_may_be_used() {
+    alone(
+        "unless_said_there_are_as_many_workers_as_cpus_that_may_be_used",
+        |command| {
+            command.env_remove("SHMPOOL_WORKERS");
+        },
+        || {
+            let _watchdog = watchdog("unless_said_there_are_as_many_workers", 60);
+            let n_workers = || Pool::builder().capacity_bytes(1 << 20).build().unwrap().n_workers();
+            assert_eq!(n_workers(), thread::available_parallelism().unwrap().get().min(256));
+            let mut allowed = sched_getaffinity(None).unwrap();
+            let first = (0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).unwrap();
+            allowed.clear();
+            allowed.set(first);
+            sched_setaffinity(None, &allowed).unwrap();
+            assert_eq!(n_workers(), 1, "on CPU {first} alone");
         },
     );
 }
