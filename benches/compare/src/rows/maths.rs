@@ -22,12 +22,15 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     // From just above 0 to 80: all four are defined and finite there.
     let xs = bench.pool.array_with(N, |i| (i + 1) as f32 * (80.0 / N as f32))?;
     rival.borrow_mut().send(xs.as_bytes())?;
+    // What is left when nothing is computed: no row can be faster than that.
+    let identity = parse_element_step("axpb:a=1,b=0", ElementType::F32)?;
+    let copy = |out: &mut Array<f32>| Ok(bench.pool.call().apply_step(&identity, &xs, out)?);
     let mut rows = Vec::new();
     macro_rules! row {
         ($name:ident, $called:literal) => {
             let step = parse_element_step(stringify!($name), ElementType::F32)?;
             let map = |out: &mut Array<f32>| Ok(bench.pool.call().apply_step(&step, &xs, out)?);
-            rows.push(race(bench, &rival, &xs, $called, map, f64::$name, &versions)?);
+            rows.push(race(bench, &rival, &xs, $called, map, copy, f64::$name, &versions)?);
         };
     }
     row!(exp, "exp");
@@ -43,6 +46,7 @@ fn race(
     xs: &Array<f32>,
     name: &str,
     map: impl Fn(&mut Array<f32>) -> Result<()>,
+    copy: impl Fn(&mut Array<f32>) -> Result<()>,
     exact: fn(f64) -> f64,
     versions: &str,
 ) -> Result<Row> {
@@ -52,11 +56,13 @@ fn race(
     if worst > ULP_MAX {
         return Err(format!("{name}: off by {worst} ulp").into());
     }
+    let mut copied = bench.pool.zeros::<f32>(N)?;
     let ask = |library: &str| rival.borrow_mut().time(&format!("{library} {name}"));
     let field = vec![
         Contestant::new("apply_step", || try_time(|| map(&mut out))),
         Contestant::new("NumPy, out=", || ask("numpy")).wanted(Wanted::Ratio(1.7)),
         Contestant::new("numexpr, out=", || ask("numexpr")).wanted(Wanted::Ratio(4.0)),
+        Contestant::new("apply_step of a copy", || try_time(|| copy(&mut copied))),
     ];
     let row = Row::race(format!("{name}, 32 Mi f32"), bench.options.rounds, field)?;
     Ok(row.with_note(format!("at most {worst:.2} ulp from the exact result; {versions}")))
