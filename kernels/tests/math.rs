@@ -37,8 +37,8 @@ struct Function {
 const FUNCTIONS: [Function; 7] = [
     Function { name: "exp", f64: math::exp, f64_ulps: 1.0, f32: math::exp, f32_ulps: 1.0 },
     Function { name: "ln", f64: math::ln, f64_ulps: 1.0, f32: math::ln, f32_ulps: 1.0 },
-    Function { name: "sin", f64: math::sin, f64_ulps: 1.0, f32: math::sin, f32_ulps: 1.0 },
-    Function { name: "cos", f64: math::cos, f64_ulps: 1.0, f32: math::cos, f32_ulps: 1.0 },
+    Function { name: "sin", f64: math::sin, f64_ulps: 1.0, f32: math::sin, f32_ulps: 2.0 },
+    Function { name: "cos", f64: math::cos, f64_ulps: 1.0, f32: math::cos, f32_ulps: 2.0 },
     Function { name: "tanh", f64: math::tanh, f64_ulps: 2.0, f32: math::tanh, f32_ulps: 2.0 },
     Function { name: "erf", f64: math::erf, f64_ulps: 2.0, f32: math::erf, f32_ulps: 1.0 },
     Function { name: "erfc", f64: math::erfc, f64_ulps: 4.0, f32: math::erfc, f32_ulps: 1.0 },
@@ -88,13 +88,61 @@ fn functions_of_f32_agree_with_the_standard_library_everywhere() {
     }
 }
 
-/// The argument whose reduction cancels most of all `f32`, and one where the order of the sums shows.
+/// Of all `f32`s every `step`-th, through the kernel, whose blocks of common arguments have a way of their own: the
+/// greatest error.
+fn worst_of_all<K: ElementKernel<f32, Out = f32>>(
+    kernel: K,
+    wanted: fn(f64) -> f64,
+    step: usize,
+) -> (f64, f32) {
+    let mut worst = (0.0, 0.0);
+    let mut bits = (0..=u32::MAX).step_by(step);
+    loop {
+        let xs: Vec<f32> = bits.by_ref().take(4096).map(f32::from_bits).collect();
+        for (x, [y, singly]) in both_ways(kernel, &xs, Level::detect()) {
+            assert!(same(y.into(), singly.into()), "{x:e}: {y:e}, {singly:e}");
+            let error = ulps_f32(y, wanted(x.into()));
+            if error > worst.0 {
+                worst = (error, x);
+            }
+        }
+        if xs.is_empty() {
+            return worst;
+        }
+    }
+}
+
+fn hold_everywhere(step: usize) {
+    for (name, (worst, x), max) in [
+        ("ln", worst_of_all(Ln, f64::ln, step), 1.0),
+        ("sin", worst_of_all(Sin, f64::sin, step), 2.0),
+        ("cos", worst_of_all(Cos, f64::cos, step), 2.0),
+    ] {
+        println!("{name}: at most {worst:.4} ulp, at {x:e}");
+        assert!(worst <= max, "{name} {x:e}: {worst} ulp");
+    }
+}
+
+#[test]
+fn kernels_with_ways_of_their_own_keep_to_the_error_in_their_docs() {
+    hold_everywhere(9_973);
+}
+
+#[test]
+#[ignore = "all 2^32 arguments: ten minutes, and only with --release"]
+fn so_they_do_for_every_f32() {
+    hold_everywhere(1);
+}
+
+/// The argument whose reduction cancels most of all `f32`, one where the order of the sums shows, and those up to 800
+/// where three parts of pi were too few.
 #[test]
 fn angles_next_to_a_zero_keep_their_last_bit() {
-    for x in [16_367_173.0f32 * 2f32.powi(72), f32::from_bits(0x4e13_d4a5)] {
+    let order = f32::from_bits(0x4e13_d4a5);
+    for x in [16_367_173.0f32 * 2f32.powi(72), order, 252.898_21, 505.796_42, 796.393_74] {
         let wide = f64::from(x);
-        assert!(ulps_f32(math::cos(x), wide.cos()) < 0.51, "{x:e}");
-        assert!(ulps_f32(math::sin(x), wide.sin()) < 0.51, "{x:e}");
+        assert!(ulps_f32(math::cos(x), wide.cos()) < 1.0, "{x:e}");
+        assert!(ulps_f32(math::sin(x), wide.sin()) < 1.0, "{x:e}");
     }
 }
 
@@ -211,6 +259,45 @@ fn same_bits<T: bytemuck::Pod, K: ElementKernel<T, Out = T>>(name: &str, kernel:
     for level in Level::available() {
         assert!(level.run(All(kernel, xs)) == bytemuck::cast_slice::<T, u8>(&singly), "{name} {level}");
     }
+}
+
+/// Runs of common arguments with one of another kind here and there, so that whole blocks go each way.
+#[test]
+fn one_large_or_special_element_changes_nothing_for_its_neighbours() {
+    let two_53 = 9_007_199_254_740_992.0f32;
+    let mut others = vec![0.0, f32::from_bits(1), f32::MIN_POSITIVE.next_down(), f32::MIN_POSITIVE, f32::MAX];
+    others.extend([
+        8192.0,
+        8192.0f32.next_up(),
+        1e6,
+        two_53.next_down(),
+        two_53,
+        1e38,
+        f32::INFINITY,
+        f32::NAN,
+    ]);
+    let mut xs: Vec<f32> = (0..40_000).map(|i| 0.019 * i as f32 + 0.001).collect();
+    for (i, other) in others.into_iter().flat_map(|other| [other, -other]).enumerate() {
+        xs[1_500 * i + 700] = other;
+    }
+    for level in Level::available() {
+        for (x, [y, singly]) in
+            both_ways(Ln, &xs, level).chain(both_ways(Sin, &xs, level)).chain(both_ways(Cos, &xs, level))
+        {
+            assert!(same(y.into(), singly.into()), "{level} {x:e}: {y:e}, {singly:e}");
+        }
+    }
+}
+
+/// What a kernel makes of a whole slice and of its elements one at a time.
+fn both_ways<K: ElementKernel<f32, Out = f32>>(
+    kernel: K,
+    xs: &[f32],
+    level: Level,
+) -> impl Iterator<Item = (f32, [f32; 2])> {
+    let ys = level.run(All(kernel, xs));
+    let ys: Vec<f32> = ys.chunks_exact(4).map(|y| f32::from_ne_bytes(y.try_into().unwrap())).collect();
+    xs.iter().zip(ys).map(move |(&x, y)| (x, [y, kernel.apply(x)]))
 }
 
 #[test]

@@ -25,8 +25,8 @@
 //!
 //! # Accuracy
 //! The greatest error found, in units in the last place (ulp) of the result, rounded up; subnormal results included.
-//! For `f32`: `exp` and `ln` over all 2^32 arguments against the C library in `f64`; `sin`, `cos` and `tanh` over all that
-//! are not negative (`sin` and `cos` from 2^-13 on) and `erf`, `erfc` over every 97th, against the `f64` functions here;
+//! For `f32`: `exp`, `ln`, `sin` and `cos` over all 2^32 arguments against the C library in `f64`; `tanh` over all that
+//! are not negative and `erf`, `erfc` over every 97th, against the `f64` functions here;
 //! `pow` over 2 * 10^7 pairs. For `f64` over 20,000 arguments of each function against mpmath
 //! (`kernels/tests/references/numeric.py`). Tests hold every function to the whole number above.
 //!
@@ -34,7 +34,7 @@
 //! |---|---|---|
 //! | [`exp`] | 0.97 | 0.8 |
 //! | [`ln`] | 0.81 | 0.8 |
-//! | [`sin`], [`cos`] | 0.51 | 0.8 |
+//! | [`sin`], [`cos`] | 1.62, 1.84 | 0.8 |
 //! | [`tanh`] | 1.4 | 1.3 |
 //! | [`pow`] | 0.54 | 1.0 |
 //! | [`erf`], [`erfc`] | 0.51 | 1.5, 2.9 |
@@ -51,7 +51,7 @@ mod large;
 mod ln;
 mod pow;
 mod tanh;
-mod trig;
+pub(crate) mod trig;
 
 /// The types that the functions of this module take: `f32` and `f64`. Sealed.
 pub trait Real: sealed::Sealed + Copy {
@@ -63,13 +63,6 @@ pub trait Real: sealed::Sealed + Copy {
     fn sin(self) -> Self;
     #[doc(hidden)]
     fn cos(self) -> Self;
-    /// Whether `sin_common` and `cos_common`, which are faster than `sin` and `cos`, give their bits for it.
-    #[doc(hidden)]
-    fn is_common(self) -> bool;
-    #[doc(hidden)]
-    fn sin_common(self) -> Self;
-    #[doc(hidden)]
-    fn cos_common(self) -> Self;
     #[doc(hidden)]
     fn tanh(self) -> Self;
     #[doc(hidden)]
@@ -104,14 +97,15 @@ pub fn ln<T: Real>(x: T) -> T {
 
 /// The sine of `x` radians, for arguments of any size; NaN for infinities.
 ///
-/// For `f64`, arguments above 2^20 in magnitude take a branch, and loops over `f64` with a branch stay scalar. The
-/// kernel [`Sin`](crate::Sin) looks for such arguments a block at a time and runs on vectors. So it does for `f32`, where
-/// there is no branch, but what arguments above 2^53 need costs others a third of the time.
+/// For `f64`, arguments above 2^20 in magnitude take a branch, and loops over `f64` with a branch stay scalar. For `f32`
+/// there is no branch, but the way for arguments above 8192 is gone for all: four times the work. The kernel
+/// [`Sin`](crate::Sin) looks for large arguments a block at a time, runs on vectors and leaves out what it can.
 ///
 /// # Source
-/// `f32`: the fraction of `x / pi` from exact products with pieces of `1 / pi`, after M. Payne and R. Hanek, "Radian
-/// reduction for trigonometric functions", SIGNUM Newsletter 18, 1983; then one polynomial. `f64`: three-part `pi / 2`
-/// (Cody and Waite), the polynomials of `k_sin.c` and `k_cos.c`, FDLIBM 5.3.
+/// Up to 8192 (`f64`: 2^20) `pi` in parts (`f64`: `pi / 2`) after W. J. Cody and W. Waite, as for [`exp`]; beyond it the
+/// fraction of `x / pi` from exact products with pieces of `1 / pi`, after M. Payne and R. Hanek, "Radian reduction for
+/// trigonometric functions", SIGNUM Newsletter 18, 1983. Then for `f32` one polynomial, for `f64` those of `k_sin.c` and
+/// `k_cos.c`, FDLIBM 5.3.
 #[inline(always)]
 #[must_use]
 pub fn sin<T: Real>(x: T) -> T {
@@ -188,21 +182,6 @@ macro_rules! real {
             #[inline(always)]
             fn cos(self) -> Self {
                 trig::$float::cos(self)
-            }
-
-            #[inline(always)]
-            fn is_common(self) -> bool {
-                trig::$float::is_common(self)
-            }
-
-            #[inline(always)]
-            fn sin_common(self) -> Self {
-                trig::$float::sin_common(self)
-            }
-
-            #[inline(always)]
-            fn cos_common(self) -> Self {
-                trig::$float::cos_common(self)
             }
 
             #[inline(always)]

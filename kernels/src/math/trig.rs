@@ -1,45 +1,104 @@
-//! Sine and cosine, each in two forms: for any argument, and for those of moderate size alone (`is_common`), which is
-//! faster and gives the same bits.
+//! Sine and cosine, each in several forms: for any argument, and faster ones with the same bits for those that are not
+//! large (`is_large`), or, of `f32`, not huge (`is_huge`).
 
-pub(super) mod f32 {
-    // Coefficients: minimax fit (Remez) of `sin(pi f) / f` on `|f| <= 0.57`.
+pub(crate) mod f32 {
+    // Coefficients: minimax fit (Lawson) of `(sin(r) / r - 1) / r^2 + 1 / 8` on `|r| <= 1.0002 pi / 2`.
     #![allow(clippy::excessive_precision)]
 
-    use crate::math::ROUND;
+    use crate::math::{ROUND, ROUND_F32};
 
     /// `sin x` of an `f32`.
     #[inline(always)]
     pub(in crate::math) fn sin(x: f32) -> f32 {
-        sine::<false>(x, pieces(x))
+        any::<false>(x, pieces(x))
     }
 
     /// `cos x` of an `f32`: the sine of `pi / 2` more.
     #[inline(always)]
     pub(in crate::math) fn cos(x: f32) -> f32 {
-        sine::<true>(x, pieces(x))
+        any::<true>(x, pieces(x))
     }
 
-    /// Whether the first pieces of `1 / pi` will do.
+    /// Whether `x` is too large for `reduced`. NaN is not.
     #[inline(always)]
-    pub(in crate::math) fn is_common(x: f32) -> bool {
-        x.abs() < TWO_53
+    pub(crate) fn is_large(x: f32) -> bool {
+        x.abs() > 8192.0
     }
 
-    /// `sin x`, if `is_common(x)`.
+    /// `sin x`, unless `is_large(x)`.
     #[inline(always)]
-    pub(in crate::math) fn sin_common(x: f32) -> f32 {
-        sine::<false>(x, FIRST)
+    pub(crate) fn sin_common(x: f32) -> f32 {
+        of_remainder(reduced::<false>(x))
     }
 
-    /// `cos x`, if `is_common(x)`.
+    /// `cos x`, unless `is_large(x)`.
     #[inline(always)]
-    pub(in crate::math) fn cos_common(x: f32) -> f32 {
-        sine::<true>(x, FIRST)
+    pub(crate) fn cos_common(x: f32) -> f32 {
+        of_remainder(reduced::<true>(x))
     }
 
-    /// `sin x`, or half a `pi` further on `cos x`, given the pieces of `1 / pi` that matter.
+    /// Whether the first pieces of `1 / pi` will not do. NaN is not.
     #[inline(always)]
-    fn sine<const FURTHER: bool>(x: f32, (a, b, c): (f64, f64, f64)) -> f32 {
+    pub(crate) fn is_huge(x: f32) -> bool {
+        x.abs() >= TWO_53
+    }
+
+    /// `sin x`, unless `is_huge(x)`.
+    #[inline(always)]
+    pub(crate) fn sin_moderate(x: f32) -> f32 {
+        any::<false>(x, FIRST)
+    }
+
+    /// `cos x`, unless `is_huge(x)`.
+    #[inline(always)]
+    pub(crate) fn cos_moderate(x: f32) -> f32 {
+        any::<true>(x, FIRST)
+    }
+
+    /// Both reductions, given the pieces of `1 / pi` that matter, then a choice: a loop over this has no branch.
+    #[inline(always)]
+    fn any<const FURTHER: bool>(x: f32, pieces: (f64, f64, f64)) -> f32 {
+        let (near, far) = (reduced::<FURTHER>(x), reduced_far::<FURTHER>(x, pieces));
+        let large = is_large(x);
+        of_remainder((if large { far.0 } else { near.0 }, if large { far.1 } else { near.1 }))
+    }
+
+    /// The sine of `r` and as many half turns as the lowest bit of `turns` says, for `|r|` up to `pi / 2`.
+    #[inline(always)]
+    fn of_remainder((r, turns): (f32, u32)) -> f32 {
+        const SIGN: u32 = 1 << 31;
+        let z = r * r;
+        let a = 2.606_096e-6 * z - 1.980_977_7e-4;
+        let b = 8.333_069e-3 * z - 4.166_659_7e-2;
+        let p = a * (z * z) + b;
+        // An eighth of the cube is exact: with a sixth in `p`, the rounding of `p` would count four times.
+        let cube = r * z;
+        let y = (cube * p - cube * 0.125) + r;
+        // The sum has lost the sign of a zero. Half a turn changes it.
+        f32::from_bits((y.to_bits() | (r.to_bits() & SIGN)) ^ (turns << 31))
+    }
+
+    /// `x`, or half a `pi` more, as a number of half turns (its lowest bit) and what is left, unless `is_large(x)`: the
+    /// number and its half take 13 bits then.
+    #[inline(always)]
+    fn reduced<const FURTHER: bool>(x: f32) -> (f32, u32) {
+        let t = x * std::f32::consts::FRAC_1_PI;
+        let t = if FURTHER { t + 0.5 } else { t } + ROUND_F32;
+        let n = t - ROUND_F32;
+        let n = if FURTHER { n - 0.5 } else { n };
+        // Four parts of pi. The first three have 11 bits at most and `n`, with its half, 13: their products are exact. So
+        // are the differences wherever little is left of them, and what the third one rounds off goes to the last part.
+        let high = x - n * 3.140_625 - n * 9.675_025_939_941_406_25e-4;
+        let third = n * 1.509_906_724_095_344_543_5e-7;
+        let r = high - third;
+        // Taken off and not added, for -0 less 0 is -0.
+        let low = n * 5.126_688_136_514_179_206e-12 - ((high - r) - third);
+        (r - low, t.to_bits())
+    }
+
+    /// The same for any `x`, in `f64`.
+    #[inline(always)]
+    fn reduced_far<const FURTHER: bool>(x: f32, (a, b, c): (f64, f64, f64)) -> (f32, u32) {
         /// Rounds to a multiple of 8 as `ROUND` rounds to one of 1.
         const ROUND_TO_8: f64 = 8.0 * ROUND;
         let x = f64::from(x);
@@ -48,19 +107,11 @@ pub(super) mod f32 {
         let coarse = coarse - ((coarse + ROUND_TO_8) - ROUND_TO_8);
         let coarse = if FURTHER { coarse + 0.5 } else { coarse };
         let fine = x * b;
-        let t = (coarse + fine) + ROUND;
+        let finest = x * c;
+        let t = (coarse + (fine + finest)) + ROUND;
         // In this order nothing of a small difference is lost.
-        let f = ((coarse - (t - ROUND)) + fine) + x * c;
-
-        let z = f * f;
-        let mut p = -6.918_127_512_329_551_8e-3;
-        p = p * z + 8.197_723_511_475_112_6e-2;
-        p = p * z - 5.992_351_906_806_451_9e-1;
-        p = p * z + 2.550_161_704_529_906_3;
-        p = p * z - 5.167_712_710_943_382_0;
-        p = p * z + 3.141_592_653_249_886_9;
-        // Half a turn changes the sign.
-        f64::from_bits((p * f).to_bits() ^ (t.to_bits() << 63)) as f32
+        let f = ((coarse - (t - ROUND)) + fine) + finest;
+        ((f * std::f64::consts::PI) as f32, t.to_bits() as u32)
     }
 
     /// Pieces of `1 / pi` of 29 bits each.
@@ -96,7 +147,7 @@ pub(super) mod f32 {
     }
 }
 
-pub(super) mod f64 {
+pub(crate) mod f64 {
     // Constants as published.
     #![allow(clippy::excessive_precision)]
 
@@ -105,31 +156,31 @@ pub(super) mod f64 {
     /// `sin x` of an `f64`.
     #[inline(always)]
     pub(in crate::math) fn sin(x: f64) -> f64 {
-        if is_common(x) { sin_common(x) } else { large::sin(x) }
+        if is_large(x) { large::sin(x) } else { sin_common(x) }
     }
 
     /// `cos x` of an `f64`.
     #[inline(always)]
     pub(in crate::math) fn cos(x: f64) -> f64 {
-        if is_common(x) { cos_common(x) } else { large::cos(x) }
+        if is_large(x) { large::cos(x) } else { cos_common(x) }
     }
 
-    /// Whether the number of quadrants has 20 bits at most.
+    /// Whether the number of quadrants has more than 20 bits. NaN is not.
     #[inline(always)]
-    pub(in crate::math) fn is_common(x: f64) -> bool {
-        x.abs() <= 1_048_576.0
+    pub(crate) fn is_large(x: f64) -> bool {
+        x.abs() > 1_048_576.0
     }
 
-    /// `sin x`, if `is_common(x)`.
+    /// `sin x`, unless `is_large(x)`.
     #[inline(always)]
-    pub(in crate::math) fn sin_common(x: f64) -> f64 {
+    pub(crate) fn sin_common(x: f64) -> f64 {
         let (quadrant, r, c) = reduced(x);
         of_quadrant(quadrant, r, c)
     }
 
-    /// `cos x`, if `is_common(x)`.
+    /// `cos x`, unless `is_large(x)`.
     #[inline(always)]
-    pub(in crate::math) fn cos_common(x: f64) -> f64 {
+    pub(crate) fn cos_common(x: f64) -> f64 {
         let (quadrant, r, c) = reduced(x);
         of_quadrant(quadrant.wrapping_add(1), r, c)
     }

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::philox::{philox4x32, philox4x64};
 use crate::{
     IndexKernel,
-    math::{self, Real},
+    math::{self, trig},
 };
 
 /// Uniform random numbers, at least 0 and below 1: `f64` of 53 bits or `f32` of 24.
@@ -143,7 +143,7 @@ impl IndexKernel<f64> for Normal {
         let [a, b, c, d] = philox4x32([index as u32, (index >> 32) as u32, 0, 0], key);
         let radius = (-2.0 * math::ln(1.0 - unit(a, b))).sqrt();
         // An angle below 2 pi needs no look at its size.
-        self.mean + self.deviation * (radius * Real::cos_common(TAU * unit(c, d)))
+        self.mean + self.deviation * (radius * trig::f64::cos_common(TAU * unit(c, d)))
     }
 }
 
