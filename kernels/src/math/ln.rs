@@ -5,33 +5,48 @@
 /// `ln x` of an `f32`.
 #[inline(always)]
 pub(super) fn f32(x: f32) -> f32 {
-    const SQRT_HALF: u32 = 0x3f35_04f3;
     let subnormal = x < f32::MIN_POSITIVE;
     let scaled = if subnormal { x * 8_388_608.0 } else { x };
-    let bias = if subnormal { 127 + 23 } else { 127 };
-    // Adding this carries into the exponent from sqrt(2) on.
-    let bits = scaled.to_bits().wrapping_add(0x3f80_0000 - SQRT_HALF);
-    let k = ((bits >> 23) as i32 - bias) as f32;
-    let f = f32::from_bits((bits & 0x007f_ffff) + SQRT_HALF) - 1.0;
-
-    let z = f * f;
-    let mut p = 6.915_410_3e-2;
-    p = p * f - 1.178_980_0e-1;
-    p = p * f + 1.187_295_3e-1;
-    p = p * f - 1.238_434_9e-1;
-    p = p * f + 1.421_866_2e-1;
-    p = p * f - 1.666_925_1e-1;
-    p = p * f + 2.000_222_6e-1;
-    p = p * f - 2.499_998_7e-1;
-    p = p * f + 3.333_331_0e-1;
-    let small = p * f * z + k * -2.121_944_4e-4 - 0.5 * z;
-    let y = f + small + k * 0.693_359_375;
+    let y = f32_scaled(scaled, if subnormal { 23 } else { 0 });
 
     // Compared with the greatest and the least number, since LLVM makes a dozen integer instructions of comparisons
     // with infinity and 0.
     let y = if x <= f32::MAX { y } else { x };
     let y = if x < f32::from_bits(1) { f32::NAN } else { y };
     if x == 0.0 { f32::NEG_INFINITY } else { y }
+}
+
+/// Whether `x` is anything but a normal number above 0.
+#[inline(always)]
+pub(crate) fn f32_is_special(x: f32) -> bool {
+    // One comparison: what is below the least such number wraps around.
+    x.to_bits().wrapping_sub(0x0080_0000) >= 0x7f00_0000
+}
+
+/// `ln x`, unless `f32_is_special(x)`.
+#[inline(always)]
+pub(crate) fn f32_common(x: f32) -> f32 {
+    f32_scaled(x, 0)
+}
+
+/// `ln(2^-by x)`, unless `f32_is_special(x)`.
+#[inline(always)]
+fn f32_scaled(x: f32, by: u32) -> f32 {
+    const SQRT_HALF: u32 = 0x3f35_04f3;
+    const UNIT: f32 = 1.0 / 8_388_608.0;
+    // The exponent stays where it is: as an integer that is `k * 2^23`, which converts as well as `k`.
+    let exponent = x.to_bits().wrapping_sub(SQRT_HALF) & 0xff80_0000;
+    let f = f32::from_bits(x.to_bits().wrapping_sub(exponent)) - 1.0;
+    let k = exponent.wrapping_sub(by << 23) as i32 as f32;
+
+    // Pairs of terms, then pairs of pairs: one chain of them all would be twice as long as all else together.
+    let z = f * f;
+    let a = 1.276_221_7e-1 - 7.636_439e-2 * f;
+    let b = 1.420_158e-1 - 1.315_961e-1 * f;
+    let c = 2.000_124_2e-1 - 1.662_340_9e-1 * f;
+    let d = 3.333_333e-1 - 2.500_082e-1 * f;
+    let p = (a * z + b) * (z * z) + (c * z + d);
+    f + (p * (f * z) + (k * (UNIT * -2.121_944_4e-4) - 0.5 * z)) + k * (UNIT * 0.693_359_375)
 }
 
 /// `ln x` of an `f64`.

@@ -33,7 +33,7 @@
 //! | function | `f32` | `f64` |
 //! |---|---|---|
 //! | [`exp`] | 0.97 | 0.8 |
-//! | [`ln`] | 0.81 | 0.8 |
+//! | [`ln`] | 0.93 | 0.8 |
 //! | [`sin`], [`cos`] | 1.62, 1.84 | 0.8 |
 //! | [`tanh`] | 1.4 | 1.3 |
 //! | [`pow`] | 0.54 | 1.0 |
@@ -48,7 +48,7 @@
 mod erf;
 mod exp;
 mod large;
-mod ln;
+pub(crate) mod ln;
 mod pow;
 mod tanh;
 pub(crate) mod trig;

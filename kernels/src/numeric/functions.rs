@@ -2,7 +2,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     ElementKernel,
-    math::{self, trig},
+    math::{self, ln, trig},
 };
 
 /// The exponential of an `f32` or `f64`: [`math::exp`], 1 ulp.
@@ -10,7 +10,10 @@ use crate::{
 #[repr(C)]
 pub struct Exp;
 
-/// The natural logarithm of an `f32` or `f64`: [`math::ln`], 1 ulp.
+/// The natural logarithm of an `f32` or `f64`: [`math::ln`](fn@math::ln), 1 ulp.
+///
+/// [`apply_all`](ElementKernel::apply_all) takes `f32` elements in blocks, and is faster for those that hold nothing but
+/// normal numbers above 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Ln;
@@ -80,7 +83,6 @@ macro_rules! function {
 }
 function!(Exp, f32, |_me, x| math::exp(x));
 function!(Exp, f64, |_me, x| math::exp(x));
-function!(Ln, f32, |_me, x| math::ln(x));
 function!(Ln, f64, |_me, x| math::ln(x));
 function!(Tanh, f32, |_me, x| math::tanh(x));
 function!(Tanh, f64, |_me, x| math::tanh(x));
@@ -126,6 +128,7 @@ macro_rules! in_blocks {
         }
     };
 }
+in_blocks!(Ln, f32, u32, math::ln, ln::f32_common, unless ln::f32_is_special);
 in_blocks!(Sin, f32, u32, math::sin, trig::f32::sin_common, unless trig::f32::is_large,
     trig::f32::sin_moderate, unless trig::f32::is_huge);
 in_blocks!(Sin, f64, u64, math::sin, trig::f64::sin_common, unless trig::f64::is_large);
