@@ -129,7 +129,7 @@ fn kernels_with_ways_of_their_own_keep_to_the_error_in_their_docs() {
 }
 
 #[test]
-#[ignore = "all 2^32 arguments: ten minutes, and only with --release"]
+#[ignore = "all 2^32 arguments: a quarter of an hour, and only with --release"]
 fn so_they_do_for_every_f32() {
     hold_everywhere(1);
 }
