@@ -182,6 +182,10 @@ fn what_does_not_go_into_bytes_fails_its_own_future_alone() {
         let own_error = |(): ()| -> Result<u32, OneWay> { Err(OneWay) };
         let text = why(pool.submit(own_error, ()).unwrap().result().unwrap_err());
         assert!(text.contains("OneWay> does not come out of its bytes: "), "{text}");
+        // It has ended before it was anywhere, so there is nothing to cancel.
+        let refused = pool.submit(|_: NoWay| 1, NoWay).unwrap();
+        assert!(refused.is_done() && !refused.cancel() && !refused.cancel_running());
+        assert_eq!(pool.stats().unwrap().n_tasks_pending, 0);
         assert_eq!(good.result().unwrap(), 2);
         assert_eq!(pool.worker_pids(), pids, "no worker has died of it");
     }

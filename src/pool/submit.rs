@@ -22,9 +22,7 @@ use crate::task::call::{
     encoded_len,
 };
 use crate::task::job::Policy;
-use crate::task::single::{
-    Bytes, Extra, Failed, Lender, LentRecord, OnWorkerDeath, Overrun, Payload, Single,
-};
+use crate::task::single::{Bytes, Extra, Lender, LentRecord, OnWorkerDeath, Overrun, Payload, Single};
 
 impl Call<'_> {
     /// Has a worker call `f(argument)`; the result comes from the [`Future`].
@@ -177,8 +175,7 @@ impl Call<'_> {
             Ok(payload) => payload,
             // The future's affair, so that one bad argument of many does not end the loop that submits them.
             Err(why) => {
-                let single = Single::new(name, code, Payload::Inline(Bytes::new(&[])), None, None);
-                single.end(Failed::Refused(why).into());
+                let single = Single::refused(name, code, why);
                 return Ok(Future::new(Arc::new(single), Arc::clone(core)));
             }
         };

@@ -221,6 +221,15 @@ impl Single {
         }
     }
 
+    /// One whose argument could not be made into bytes: it has ended before the mirror has heard of it.
+    pub(crate) fn refused(name: &'static str, code: Place, why: String) -> Self {
+        let single = Single::new(name, code, Payload::Inline(Bytes::new(&[])), None, None);
+        // Relaxed: nobody else has it yet. Were it called queued, cancelling it would take it for one of the queue.
+        single.place.store(ENDED, Relaxed);
+        single.end(Failed::Refused(why).into());
+        single
+    }
+
     pub(crate) fn extra(&self) -> &Extra {
         self.extra.as_deref().unwrap_or(&PLAIN)
     }
