@@ -34,10 +34,11 @@ fn results_come_in_the_order_of_the_items() {
     let _watchdog = watchdog("results_come_in_the_order", 60);
     for n_workers in [0, 1, 3] {
         let pool = pool_of(n_workers);
-        for chunk in [1, 3, 1000] {
+        for chunk in [0, 1, 3, 1000] {
             let results = pool.map_iter(late_first, 0..12).chunk(chunk).map(Result::unwrap);
             assert!(results.eq(0..12), "{n_workers} {chunk}");
         }
+        assert!(pool.map_iter(square, 0..3).buffer(0).map(Result::unwrap).eq([0, 1, 4]), "0 is as 1");
         assert!(pool.map_iter(square, std::iter::empty()).next().is_none());
         let mut one = pool.map_iter(square, [5]);
         assert_eq!(

@@ -36,7 +36,8 @@ pub struct Stats {
     pub n_deaths: u64,
     /// Workers that have ended because they have run as many tasks as they may, or had nothing to do, and may be replaced.
     pub n_retired: u64,
-    /// Bytes copied into the arena by `array_from` and its like. Jobs copy none.
+    /// Bytes copied into the arena by `array_from` and its like, and arguments of submitted tasks that were too large to go
+    /// beside them. Jobs copy none, nor do tasks of what they are lent.
     pub bytes_copied: u64,
     /// The arena.
     pub arena: ArenaStats,
