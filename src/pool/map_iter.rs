@@ -216,18 +216,31 @@ where
         match chunk.future {
             ChunkFuture::One(future) => return Some(future.result()),
             ChunkFuture::Many(future) => match future.result() {
-                Ok(items) => self.ready.extend(items.into_iter().map(|item| match item {
-                    Item::Returned(value) => Ok(value),
-                    Item::Panicked { message, location } => {
+                Ok(items) if items.len() == chunk.n => {
+                    self.ready.extend(items.into_iter().map(|item| match item {
+                        Item::Returned(value) => Ok(value),
+                        Item::Panicked { message, location } => {
+                            let name = std::any::type_name::<F>();
+                            Err(Error::from(ErrorKind::TaskPanicked { name, message, location }))
+                        }
+                    }));
+                }
+                result => {
+                    // As many errors as items, or the results of other chunks would be taken for those of others' items.
+                    let why = match &result {
+                        Ok(items) => format!("{} results came of {} items", items.len(), chunk.n),
+                        Err(error) => match error.kind() {
+                            ErrorKind::TaskRefused { why, .. } => why.clone(),
+                            kind => kind.to_string(),
+                        },
+                    };
+                    let refused = || {
                         let name = std::any::type_name::<F>();
-                        Err(Error::from(ErrorKind::TaskPanicked { name, message, location }))
-                    }
-                })),
-                Err(error) => {
+                        Error::from(ErrorKind::TaskRefused { name, why: why.clone() })
+                    };
                     // Each error is somebody's own.
-                    let errors = (1..chunk.n).filter_map(|_| future.error()).map(Err);
+                    let errors = (0..chunk.n).map(|_| Err(future.error().unwrap_or_else(refused)));
                     self.ready.extend(errors.collect::<Vec<_>>());
-                    return Some(Err(error));
                 }
             },
         }
