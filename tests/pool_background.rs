@@ -487,7 +487,12 @@ fn a_panic_whose_payload_panics_costs_its_own_job_alone() {
         }
     }
     let pool = pool_of(1);
-    drop(pool.background(|_| -> shmpool::Result<()> { std::panic::panic_any(Bomb(2)) }).unwrap());
+    // Dropped before the job has ended, or after.
+    for pause in [Duration::ZERO, Duration::from_millis(200)] {
+        let job = pool.background(|_| -> shmpool::Result<()> { std::panic::panic_any(Bomb(2)) }).unwrap();
+        thread::sleep(pause);
+        drop(job);
+    }
     drop(pool);
 }
 

@@ -47,6 +47,16 @@ enum State<R> {
     Taken,
 }
 
+/// Nobody has asked for what came of it, and a panic whose payload's own drop panics is nobody's either.
+impl<R> Drop for Slot<R> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let State::Ended(Err(panic)) = std::mem::replace(state, State::Taken) {
+            swallow(Err(panic));
+        }
+    }
+}
+
 impl<R> Job<R> {
     /// How far the verb is that it runs now, or ran last.
     pub fn progress(&self) -> Progress {
