@@ -25,12 +25,13 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     // What is left when nothing is computed: no row can be faster than that.
     let identity = parse_element_step("axpb:a=1,b=0", ElementType::F32)?;
     let copy = |out: &mut Array<f32>| Ok(bench.pool.call().apply_step(&identity, &xs, out)?);
+    let against = Against { bench, rival: &rival, xs: &xs, versions: &versions };
     let mut rows = Vec::new();
     macro_rules! row {
         ($name:ident, $called:literal) => {
             let step = parse_element_step(stringify!($name), ElementType::F32)?;
             let map = |out: &mut Array<f32>| Ok(bench.pool.call().apply_step(&step, &xs, out)?);
-            rows.push(race(bench, &rival, &xs, $called, map, copy, f64::$name, &versions)?);
+            rows.push(race(&against, $called, map, copy, f64::$name)?);
         };
     }
     row!(exp, "exp");
@@ -40,16 +41,22 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// What all rows have in common.
+struct Against<'a> {
+    bench: &'a Bench,
+    rival: &'a RefCell<Rival>,
+    xs: &'a Array<f32>,
+    versions: &'a str,
+}
+
 fn race(
-    bench: &Bench,
-    rival: &RefCell<Rival>,
-    xs: &Array<f32>,
+    against: &Against<'_>,
     name: &str,
     map: impl Fn(&mut Array<f32>) -> Result<()>,
     copy: impl Fn(&mut Array<f32>) -> Result<()>,
     exact: fn(f64) -> f64,
-    versions: &str,
 ) -> Result<Row> {
+    let &Against { bench, rival, xs, versions } = against;
     let mut out = bench.pool.zeros::<f32>(N)?;
     map(&mut out)?;
     let worst = xs.iter().zip(out.iter()).map(|(&x, &y)| ulps(y, exact(x.into()))).fold(0.0, f64::max);
