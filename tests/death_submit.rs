@@ -8,8 +8,9 @@ shmpool::test_workers!();
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -367,4 +368,102 @@ fn futures_outlive_their_pool_and_know_their_end() {
     assert_eq!(good.result().unwrap(), 50);
     assert_eq!(deaths(&bad).len(), 1);
     assert!(!good.cancel() && !good.cancel_running());
+}
+
+/// What a task of the soak of retirement does.
+fn work((kind, n): (u64, u64)) -> (u64, Vec<u8>) {
+    match kind {
+        0 => drop(std::hint::black_box(vec![1_u8; 1 << 30])),
+        1 => panic!("{n}"),
+        2 => std::process::abort(),
+        3 | 4 => drop(sleep(4)),
+        5 => std::process::exit(121),
+        _ => {}
+    }
+    (n, vec![7; if n.is_multiple_of(3) { 20_000 } else { 10 }])
+}
+
+#[test]
+fn soak_of_retirement_limits_stops_and_kills() {
+    let test = "soak_of_retirement_limits_stops_and_kills";
+    let _watchdog = watchdog(test, 60 + 2 * soak_time().as_secs());
+    let builder = Pool::builder().workers(2).capacity_bytes(256 << 20).env("RUST_BACKTRACE", "0");
+    let builder = builder.max_tasks_per_worker(5).memory_limit(256 << 20);
+    let builder = builder.initializer(|(): ()| (), ()).unwrap().finalizer(|(): ()| (), ()).unwrap();
+    let pool = builder.build().unwrap();
+    let over = AtomicBool::new(false);
+    let mut ends = BTreeMap::<&str, u32>::new();
+    thread::scope(|scope| {
+        let (pool, over) = (&pool, &over);
+        scope.spawn(move || {
+            let mut random = Random::new(0xbad);
+            let mut stopped = Vec::new();
+            while !over.load(SeqCst) {
+                thread::sleep(Duration::from_micros(random.below(20_000)));
+                let pids = pool.worker_pids();
+                let Some(&pid) = pids.get(random.below(2) as usize) else { continue };
+                match random.below(4) {
+                    0 => signal(pid, libc::SIGKILL),
+                    1 => {
+                        signal(pid, libc::SIGSTOP);
+                        stopped.push(pid);
+                    }
+                    _ => {
+                        let how = if random.below(2) == 0 { libc::SIGCONT } else { libc::SIGKILL };
+                        for pid in stopped.drain(..).filter(|pid| pids.contains(pid)) {
+                            signal(pid, how);
+                        }
+                    }
+                }
+            }
+            for pid in stopped.into_iter().filter(|pid| pool.worker_pids().contains(pid)) {
+                signal(pid, libc::SIGCONT);
+            }
+        });
+        let (start, mut random, mut n) = (Instant::now(), Random::new(99), 0_u64);
+        while start.elapsed() < soak_time() {
+            let batch: Vec<_> = (0..random.below(60) + 1)
+                .map(|_| {
+                    n += 1;
+                    let kind = random.below(40);
+                    let call = match random.below(4) {
+                        0 => pool.call().task_timeout(Duration::from_millis(2)),
+                        1 => pool.call().on_worker_death(OnWorkerDeath::Retry),
+                        _ => pool.call(),
+                    };
+                    (kind, n, call.submit(work, (kind, n)).unwrap())
+                })
+                .collect();
+            for (kind, _, future) in &batch {
+                match kind {
+                    4 | 7 => drop(future.cancel_running()),
+                    8 => drop(future.cancel()),
+                    _ => {}
+                }
+            }
+            for (kind, n, future) in &batch {
+                let end = match future.result() {
+                    Ok((found, bytes)) => {
+                        assert!(found == *n && bytes.iter().all(|&byte| byte == 7), "{kind} {n}");
+                        assert!(![0, 1, 2, 5].contains(kind), "{kind} {n}");
+                        "returned"
+                    }
+                    Err(error) => match error.kind() {
+                        ErrorKind::TaskPanicked { message, .. } if *message == n.to_string() => "panicked",
+                        ErrorKind::TaskDied { .. } => "died",
+                        ErrorKind::Cancelled { .. } if [4, 7, 8].contains(kind) => "cancelled",
+                        ErrorKind::TaskTimedOut { .. } => "timed out",
+                        _ => panic!("{kind} {n}: {error}"),
+                    },
+                };
+                *ends.entry(end).or_default() += 1;
+            }
+        }
+        over.store(true, SeqCst);
+    });
+    let stats = pool.stats().unwrap();
+    println!("{test}: {ends:?}, {} deaths, {} retired", stats.n_deaths, stats.n_retired);
+    assert_eq!(ends.len(), 5);
+    pool.shutdown(true, false).unwrap();
+    assert_eq!(pool.stats().unwrap().arena.allocated_bytes, 0);
 }

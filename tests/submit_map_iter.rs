@@ -159,3 +159,35 @@ fn an_iterator_that_panics_and_a_pool_that_is_shut_down() {
     assert!(results.next().is_none());
     assert!(pool.map_iter(square, []).next().is_none(), "there is nothing to refuse");
 }
+
+/// A value that does not come out of the bytes of every one.
+#[derive(serde::Serialize, Debug, PartialEq)]
+struct Picky(u32);
+
+impl<'de> serde::Deserialize<'de> for Picky {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match u32::deserialize(from)? {
+            5 => Err(serde::de::Error::custom("not 5")),
+            n => Ok(Picky(n)),
+        }
+    }
+}
+
+#[test]
+fn a_chunk_whose_results_are_no_values_has_as_many_errors_as_items() {
+    let _watchdog = watchdog("a_chunk_whose_results_are_no_values", 60);
+    for n_workers in [0, 2] {
+        let pool = pool_of(n_workers);
+        let results: Vec<_> = pool.map_iter(Picky, 0..12_u32).chunk(4).collect();
+        assert_eq!(results.len(), 12);
+        for (n, result) in (0..).zip(results) {
+            match result {
+                Ok(value) => assert_eq!(value, Picky(n)),
+                Err(error) => {
+                    assert!((4..8).contains(&n), "{n}: {error}");
+                    assert!(matches!(error.kind(), ErrorKind::TaskRefused { .. }), "{n}: {error}");
+                }
+            }
+        }
+    }
+}

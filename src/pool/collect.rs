@@ -68,9 +68,9 @@ fn collect_until_the_end(shared: &Arc<Shared>) {
 /// How soon to look again whether another thread has told of what it has found.
 const UNTOLD_LOOK: Duration = Duration::from_micros(100);
 
-/// How long the collector sleeps when there is nothing to listen for; the supervisor's ticks and every end of the pool wake
-/// it before.
-const IDLE: Duration = Duration::from_secs(3600);
+/// How long the collector sleeps when there is nothing to listen for; whoever has something for it wakes it before, but
+/// workers can write the word that it sleeps on.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Accounts for what has ended, and wakes workers for what takes its place.
 fn look(shared: &Shared, engine: &mut Engine) -> Vec<(Arc<Single>, Outcome)> {

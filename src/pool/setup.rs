@@ -138,6 +138,7 @@ impl Builder {
             env,
             output,
             has_finalizer: self.setup.finalizer.is_some(),
+            retires: self.setup.tasks_max.is_some(),
             breaks,
             n_min,
             idle_timeout: self.idle_timeout,

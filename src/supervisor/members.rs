@@ -56,6 +56,8 @@ pub(crate) struct Workers {
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) output: WorkerOutput,
     pub(crate) has_finalizer: bool,
+    /// They end by themselves after so many tasks.
+    pub(crate) retires: bool,
     /// A worker's death breaks the pool, unless it died of a submitted task that says otherwise.
     pub(crate) breaks: bool,
     /// Workers that are always there; the others come when there is work.
@@ -94,6 +96,8 @@ pub(super) struct Member {
     asked: bool,
     /// We have killed its worker, or asked it to end: its death breaks no pool.
     wanted: bool,
+    /// Its worker was told to end when it had nothing to do.
+    was_dismissed: bool,
 }
 
 enum State {
@@ -193,6 +197,7 @@ impl Members {
             output: None,
             asked: false,
             wanted: false,
+            was_dismissed: false,
         };
         Members {
             shared: Arc::clone(shared),
@@ -249,13 +254,14 @@ impl Members {
         let (slots, dismissed) = (&engine.workers.get().slots, &self.shared.parent.get().dismissed);
         let mut wakes = false;
         self.next_dismissal = None;
-        for (slot, _) in self.members.iter().enumerate().rev().filter(|(_, member)| live(member)) {
+        for (slot, member) in self.members.iter_mut().enumerate().rev().filter(|(_, member)| live(member)) {
             // Relaxed, both: a worker's word about itself, and one for it alone, which it looks at after every wake.
             let idle_for = match slots[slot].idle_since_ns.load(Relaxed) {
                 0 => Duration::ZERO,
                 ns => clock::monotonic().saturating_sub(Duration::from_nanos(ns)),
             };
             let is_dismissed = n_spare > 0 && idle_for >= timeout;
+            member.was_dismissed |= is_dismissed;
             if is_dismissed {
                 n_spare -= 1;
             } else if n_spare > 0 {
@@ -457,7 +463,7 @@ impl Members {
     fn spawn(&mut self, slot: usize) {
         let member = &mut self.members[slot];
         member.incarnation = member.incarnation.wrapping_add(1);
-        (member.asked, member.wanted) = (false, false);
+        (member.asked, member.wanted, member.was_dismissed) = (false, false, false);
         // Relaxed: it is not there yet.
         self.shared.parent.get().dismissed[slot].store(0, Relaxed);
         // Before it can claim anything.
@@ -564,7 +570,7 @@ impl Members {
         let death = Death { out_of_memory: self.was_out_of_memory(&death), ..death };
         // Whatever it told us: the table knows whether it held anything.
         let blamed = self.recover(slot, &death);
-        if was_live && is_retirement(&death) && !blamed {
+        if was_live && self.is_retirement(slot, &death) && !blamed {
             // Relaxed: ours alone to write.
             if self.shared.parent.get().dismissed[slot].swap(0, Relaxed) != 0 {
                 tracing::debug!(slot, pid = death.pid, "worker had nothing to do, and has ended");
@@ -572,7 +578,7 @@ impl Members {
                 self.shared.lock().n_away += 1;
                 return;
             }
-            tracing::debug!(slot, pid = death.pid, "worker has run as many tasks as it may");
+            tracing::debug!(slot, pid = death.pid, "worker has ended as it was to");
             return self.plan(slot, false, false);
         }
         tracing::warn!(slot, pid = death.pid, reason = %death.reason, "worker ended");
@@ -614,7 +620,7 @@ impl Members {
             })
         };
         let blamed = blame != Blame::Nobody;
-        let is_retirement = is_retirement(death) && !blamed;
+        let is_retirement = self.is_retirement(slot, death) && !blamed;
         if is_retirement {
             engine.n_retired += 1;
         } else {
@@ -633,6 +639,12 @@ impl Members {
             self.give_up(format!("{why}: pid {} {}", death.pid, death.reason));
         }
         blamed
+    }
+
+    /// Whether a worker that was at no task has ended because it has run as many as it may, or had nothing to do.
+    fn is_retirement(&self, slot: usize, death: &Death) -> bool {
+        let may_end = self.shared.config.retires || self.members[slot].was_dismissed;
+        may_end && death.reason == ExitReason::Code(EXIT_RETIRED)
     }
 
     /// Memory, processes or descriptors may be scarce for a while: no reason to give up as long as others work. While
@@ -672,11 +684,6 @@ impl Members {
             self.give_up(format!("{} workers in a row ended without finishing a task", self.n_in_vain));
         }
     }
-}
-
-/// Whether a worker that was at no task has ended because it has run as many as it may.
-fn is_retirement(death: &Death) -> bool {
-    death.reason == ExitReason::Code(EXIT_RETIRED)
 }
 
 /// Stops a worker; false if it does not within a moment, such as one that has ended. One that sleeps in the kernel and hears
@@ -753,15 +760,20 @@ fn make_room(shared: &Shared, slot: u16, entry: u32, bytes: u64) -> Room {
         let (mirror, control) = engine.split(shared.parent.get());
         mirror.may_have_room(control, slot, entry)
     };
+    let refused = || "it runs no submitted task, or has room".to_owned();
     if !may(&mut shared.lock()) {
-        return Err("it runs no submitted task".to_owned());
+        return Err(refused());
     }
     let size = usize::try_from(bytes).map_err(|error| error.to_string())?;
     let room = shared.arena.for_output::<u8>(size.into()).map_err(|error| error.to_string())?;
     let offset = room.block().offset();
-    // The worker waits for this answer: nobody else has ended its task meanwhile.
-    shared.lock().mirror.give_room(entry, room);
-    Ok(offset)
+    // An honest worker waits for this answer. One that does not may have ended its task, and the entry is another's.
+    let mut room = Some(room); // not dropped under the lock
+    let mut engine = shared.lock();
+    let (mirror, control) = engine.split(shared.parent.get());
+    let given = mirror.give_room(control, slot, entry, &mut room);
+    drop(engine);
+    if given { Ok(offset) } else { Err(refused()) }
 }
 
 /// Hands a share over.

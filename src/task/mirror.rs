@@ -156,6 +156,8 @@ pub(crate) struct Mirror {
     /// Grows up to [`N_ENTRIES`] as entries are first used.
     pub(super) entries: Vec<Entry>,
     free: Vec<u32>,
+    /// Free, but a hint at them stands in a ring still: whoever took the next use by that one would take it out of turn.
+    resting: VecDeque<u32>,
     /// Where the head of each ring was when it was last looked at.
     pub(super) heads: Vec<u64>,
     /// Hints that found their ring full.
@@ -176,6 +178,7 @@ impl Mirror {
             singles: Singles::new(n_workers),
             entries: Vec::new(),
             free: Vec::new(),
+            resting: VecDeque::new(),
             heads: vec![0; n_workers],
             overflow: vec![VecDeque::new(); n_workers],
             next_job_id: 1,
@@ -192,7 +195,8 @@ impl Mirror {
         spec: &JobSpec<'_>,
     ) -> Option<(usize, Result<(), Corrupt>)> {
         let index = self.jobs.iter().position(Option::is_none)?;
-        if spec.n_tasks > 0 && self.free.is_empty() && self.entries.len() == N_ENTRIES {
+        let is_full = self.free.is_empty() && self.resting.is_empty() && self.entries.len() == N_ENTRIES;
+        if spec.n_tasks > 0 && is_full {
             // One entry is enough for a job to go on with its own; with none it would wait for others to end, who may be
             // waiting for it.
             return None;
@@ -338,6 +342,7 @@ impl Mirror {
             // Relaxed: no worker lives, and the next ones learn of it through their handshake.
             ring.tail.0.store(0, Relaxed);
         }
+        self.free.extend(self.resting.drain(..));
         for index in 0..self.jobs.len() {
             let Some(job) = self.jobs[index].as_mut() else { continue };
             job.n_replaced += 1;
@@ -546,6 +551,7 @@ impl Mirror {
         }
         let next = cursor.next as u32;
         self.release(control, entry);
+        self.let_rest(control, entry);
         let job = self.jobs[index].as_mut().expect("open");
         job.outstanding.retain(|&other| other != entry);
         job.n_counted -= 1;
@@ -587,6 +593,7 @@ impl Mirror {
             let withdrawn = matches(start) && control.workers.entries[entry as usize].try_cancel(seq);
             if withdrawn {
                 self.release(control, entry);
+                self.let_rest(control, entry);
             }
             let job = self.jobs[index].as_mut().expect("open");
             if withdrawn {
@@ -604,7 +611,7 @@ impl Mirror {
         // Relaxed: published by the states below. As if each lease found a place; what did not is seen to at the end.
         control.parent.jobs[index].wake_at.store(job.n_counted + job.backlog.len() as u32, Relaxed);
         while let Some(&lease) = self.job(index).backlog.front() {
-            let Some(entry) = self.allocate() else { break };
+            let Some(entry) = self.allocate(control) else { break };
             self.offered = true;
             let job = self.jobs[index].as_mut().expect("open");
             job.backlog.pop_front();
@@ -666,15 +673,36 @@ impl Mirror {
         Ok(())
     }
 
-    pub(super) fn allocate(&mut self) -> Option<u32> {
+    pub(super) fn allocate(&mut self, control: Control<'_>) -> Option<u32> {
         if let Some(entry) = self.free.pop() {
             return Some(entry);
         }
+        if let Some(&entry) = self.resting.front()
+            && !self.is_hinted(control, entry)
+        {
+            return self.resting.pop_front();
+        }
         if self.entries.len() == N_ENTRIES {
-            return None;
+            // Rather out of turn than not at all.
+            let awake = self.resting.iter().position(|&entry| !self.is_hinted(control, entry));
+            return self.resting.remove(awake.unwrap_or(0));
         }
         self.entries.push(Entry { start: 0, len: 0, seq: 1, ring: 0, position: None });
         Some(self.entries.len() as u32 - 1)
+    }
+
+    /// Whether the latest hint at an entry has not been passed.
+    fn is_hinted(&self, control: Control<'_>, entry: u32) -> bool {
+        let Entry { ring, position, .. } = self.entries[entry as usize];
+        position.is_some_and(|position| !control.ring(usize::from(ring)).has_passed(position))
+    }
+
+    /// Keeps the entry that was released last from its next use as long as there is a hint at it.
+    pub(super) fn let_rest(&mut self, control: Control<'_>, entry: u32) {
+        if self.is_hinted(control, entry) && self.free.last() == Some(&entry) {
+            self.free.pop();
+            self.resting.push_back(entry);
+        }
     }
 
     pub(super) fn release(&mut self, control: Control<'_>, entry: u32) {
@@ -979,6 +1007,58 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_has_ended_is_found_behind_those_that_others_wait_for() {
+        let mut bench = Bench::new(4);
+        let submit = |bench: &mut Bench| {
+            let payload = Payload::Inline(Bytes::new(&[]));
+            let single = Arc::new(Single::new("t", probe(), payload, None, None));
+            let (mirror, control) = bench.split();
+            mirror.submit(control, Arc::clone(&single)).unwrap();
+            single
+        };
+        let _first: Vec<_> = (0..4).map(|_| submit(&mut bench)).collect();
+        let cancelled = submit(&mut bench);
+        let _other = submit(&mut bench);
+        let (mirror, control) = bench.split();
+        assert!(mirror.withdraw_single(control, &cancelled));
+        let last = submit(&mut bench);
+        bench.mirror.take_ended();
+        // One worker runs two tasks; those of the others begin late.
+        for _ in 0..2 {
+            let claim = bench.take(0).unwrap();
+            let (words, message) = (
+                &bench.workers.get().entries[claim.entry as usize],
+                &bench.workers.get().messages[claim.entry as usize],
+            );
+            words.begin(0);
+            write_message(message, crate::control::worker::RESULT, 0, b"x");
+            words.end(0);
+            assert!(words.finish(&claim, Tag::Done));
+        }
+        let (mirror, control) = bench.split();
+        mirror.collect(control).unwrap();
+        assert_eq!(mirror.take_ended().len(), 2, "one has ended and is not found");
+        assert!(last.entry().is_some(), "it was not its turn");
+    }
+
+    #[test]
+    fn an_entry_whose_hint_is_passed_is_used_again() {
+        let mut bench = Bench::new(1);
+        for _ in 0..3 * N_ENTRIES {
+            let (job, claim) = (bench.open(3, Policy::IDEMPOTENT), bench.take(0));
+            assert!(claim.is_some());
+            let (mirror, control) = bench.split();
+            mirror.cancel(control, job);
+            let words = &bench.workers.get().entries[claim.as_ref().unwrap().entry as usize];
+            assert!(words.finish(&claim.unwrap(), Tag::Cancelled));
+            bench.run_all(0);
+            assert!(bench.account(job));
+            bench.mirror.close(job);
+        }
+        assert!(bench.mirror.entries.len() < 100, "{}", bench.mirror.entries.len());
+    }
+
+    #[test]
     fn more_hints_than_a_ring_holds_wait_in_the_parent() {
         let mut bench = Bench::new(1);
         let jobs: Vec<usize> = (0..N_JOBS).map(|_| bench.open(u32::MAX, Policy::IDEMPOTENT)).collect();
@@ -1186,6 +1266,84 @@ mod tests {
             let ended = mirror.abandon(control, job);
             prop_assert!(ended.done.iter().all(|&(start, end)| start < end && end <= 100));
             prop_assert!(ended.done.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{:?}", ended.done);
+        }
+
+        /// The same of submitted tasks, each of which ends once.
+        #[test]
+        fn no_words_of_workers_hurt_submitted_tasks(
+            rounds in prop::collection::vec(
+                (
+                    prop::collection::vec((0_u64..6, 0_u64..4, 0_u32..4, 0_u64..5, any::<u64>(), 0_u32..7, any::<bool>()), 12),
+                    prop::collection::vec(prop_oneof![Just(u64::MAX), 0_u64..50], 2),
+                    0_usize..12,
+                    any::<bool>(),
+                ),
+                1..6,
+            ),
+        ) {
+            let mut bench = Bench::new(2);
+            let mut n_ended = std::collections::HashMap::new();
+            let mut singles = Vec::new();
+            for (words, heads, which, honest) in rounds {
+                for i in 0..5 {
+                    let policy = if i % 2 == 0 { Policy::IDEMPOTENT } else { Policy::ONCE };
+                    let time_limit = (i == 1).then_some(std::time::Duration::from_nanos(1));
+                    let extra = Extra { n_lent: 0, shares: Vec::new(), policy, breaks: i == 2, time_limit };
+                    let payload = Payload::Inline(Bytes::new(&[]));
+                    let single = Arc::new(Single::new("t", probe(), payload, None, Some(Box::new(extra))));
+                    let (mirror, control) = bench.split();
+                    let _ = mirror.submit(control, Arc::clone(&single));
+                    singles.push(single);
+                }
+                bench.take(0);
+                let workers = bench.workers.get();
+                for (entry, (tag, owner, seq, next, began, kind, raw)) in words.into_iter().enumerate() {
+                    if honest && entry % 3 != 0 {
+                        continue;
+                    }
+                    let words = &workers.entries[entry];
+                    let seq = if seq == 0 { u64::from(words.state().seq()) } else { seq.into() };
+                    words.state.store((tag << 60) | (owner << 44) | seq, Relaxed);
+                    words.cursor.store(next, Relaxed);
+                    words.began_ns.store(began, Relaxed);
+                    workers.messages[entry].kind.store(kind, Relaxed);
+                    workers.messages[entry].place.store(began as u32, Relaxed);
+                    workers.messages[entry].bytes.store(if raw { began } else { next }, Relaxed);
+                }
+                if !honest {
+                    for (ring, head) in heads.into_iter().enumerate() {
+                        workers.heads[ring].head.store(head, Relaxed);
+                    }
+                }
+                let mut corrupt = false;
+                for slot in 0..2 {
+                    let (mirror, control) = bench.split();
+                    corrupt |= mirror.collect(control).is_err();
+                    mirror.doom_late(control);
+                    let _ = mirror.doomed(control);
+                    corrupt |= mirror.check_owners(control, |slot| slot < 2).is_err();
+                    let _ = mirror.may_have_room(control, slot, which as u32);
+                    mirror.withdraw_single(control, &singles[which % singles.len()]);
+                    corrupt |= mirror.recover(control, slot, &death(ExitReason::Signal(11))).is_err();
+                }
+                if corrupt {
+                    bench.workers = Owned::create("workers").unwrap();
+                    let (mirror, control) = bench.split();
+                    prop_assert!(mirror.replace_workers_segment(control).is_ok());
+                }
+                for (single, outcome) in bench.mirror.take_ended() {
+                    *n_ended.entry(Arc::as_ptr(&single)).or_insert(0) += 1;
+                    single.end(outcome);
+                }
+            }
+            let (mirror, control) = bench.split();
+            mirror.abandon_singles(control, "over");
+            for (single, outcome) in mirror.take_ended() {
+                *n_ended.entry(Arc::as_ptr(&single)).or_insert(0) += 1;
+                single.end(outcome);
+            }
+            prop_assert_eq!(mirror.n_singles(), (0, 0));
+            prop_assert!(singles.iter().all(|single| n_ended.get(&Arc::as_ptr(single)) == Some(&1)));
         }
     }
 }

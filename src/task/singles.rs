@@ -27,6 +27,9 @@ const WINDOW_MAX: usize = 1024;
 /// The table is to hold what the workers do in this time.
 const WINDOW_TIME: Duration = Duration::from_millis(4);
 
+/// Those whose time may be up are looked for at least this often: a time limit may be any number of years.
+const LATE_LOOK_MAX: Duration = Duration::from_secs(3600);
+
 /// How often a look does not end at the first pending task.
 const LOOK_AT_ALL: Duration = Duration::from_millis(10);
 
@@ -63,10 +66,11 @@ pub(super) struct Held {
     pub(super) single: Arc<Single>,
     /// Where its result is to be, if it has asked.
     room: Option<Array<u8>>,
-    /// How long this process had been stopped in all ([`clock::stopped`]) when the task was last seen not to have begun, and when
-    /// it was offered, in the time of [`clock::awake`].
-    stopped: Duration,
+    /// Of a task with a time limit: when it was offered, and when it began, once it has been seen running ([`clock::awake`]).
     offered: Duration,
+    began: Option<Duration>,
+    /// How long this process had been stopped in all ([`clock::stopped`]) when it was last seen not to have begun.
+    stopped: Duration,
 }
 
 impl Singles {
@@ -242,7 +246,7 @@ impl Mirror {
                 continue;
             }
             let ring = self.choose_ring(control);
-            let Some((ring, entry)) = ring.and_then(|ring| Some((ring, self.allocate()?))) else {
+            let Some((ring, entry)) = ring.and_then(|ring| Some((ring, self.allocate(control)?))) else {
                 self.singles.queue.push_front(single);
                 break;
             };
@@ -260,25 +264,27 @@ impl Mirror {
                 debug_assert!(false, "a task that is queued has not ended");
             }
             single.place.store(entry, Relaxed);
+            let (mut offered, mut stopped) = (Duration::ZERO, Duration::ZERO);
             if let Some(limit) = single.extra().time_limit {
+                (offered, stopped) = (clock::awake(), clock::stopped());
                 self.singles.n_timed += 1;
-                let earliest = clock::monotonic().saturating_add(limit);
+                let earliest = offered.saturating_add(limit);
                 self.singles.look_earlier |= self.singles.next_look.is_none_or(|look| look > earliest);
             }
             if self.singles.held.len() <= entry as usize {
                 self.singles.held.resize_with(entry as usize + 1, || None);
             }
-            let (stopped, offered) = if single.extra().time_limit.is_some() {
-                (clock::stopped(), clock::awake())
-            } else {
-                (Duration::ZERO, Duration::ZERO)
-            };
-            self.singles.held[entry as usize] = Some(Held { single, room: None, stopped, offered });
+            self.singles.held[entry as usize] =
+                Some(Held { single, room: None, offered, began: None, stopped });
             self.singles.n_held += 1;
             self.singles.order[ring].push_back((entry, seq));
             control.workers.entries[entry as usize].began_ns.store(0, Relaxed);
             control.workers.entries[entry as usize].offer(0, seq);
             self.push(control, entry)?;
+            if self.entries[entry as usize].position.is_none() {
+                // And nobody would push it later.
+                return Err(Corrupt(format!("ring {ring} had room for entry {entry}, and then had none")));
+            }
         }
         Ok(())
     }
@@ -386,6 +392,7 @@ impl Mirror {
                     return false;
                 }
                 self.let_go(control, entry);
+                self.let_rest(control, entry);
             }
         }
         self.singles.ended.push((Arc::clone(single), Failed::Cancelled.into()));
@@ -459,33 +466,30 @@ impl Mirror {
         if self.singles.n_timed == 0 {
             return None;
         }
-        let (now, stopped, awake) = (clock::monotonic(), clock::stopped(), clock::awake());
-        let held = self
-            .singles
-            .held
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(entry, held)| Some((entry, held.as_mut()?)));
+        let (now, stopped, worker_now) = (clock::awake(), clock::stopped(), clock::monotonic());
+        let held = self.singles.held.iter_mut().enumerate();
         let mut next: Option<Duration> = None;
-        for (entry, Held { single, stopped: before, offered, .. }) in held {
+        for (entry, held) in held.filter_map(|(entry, held)| Some((entry, held.as_mut()?))) {
+            let Held { single, offered, began, stopped: before, .. } = held;
             let Some(limit) = single.extra().time_limit else { continue };
             let words = &control.workers.entries[entry];
-            // Relaxed: a time of the worker's own; a lie about it costs a task no more than the time since it was offered, or
-            // its pool a wait.
-            let began = Duration::from_nanos(words.began_ns.load(Relaxed));
-            let elapsed = if began.is_zero() {
+            if words.state().tag() != Some(Tag::Running) {
                 *before = stopped;
-                Duration::ZERO
-            } else {
-                // For as long as we were stopped, so were the workers, or nobody could have ended them.
-                let elapsed = now.saturating_sub(began).saturating_sub(stopped.saturating_sub(*before));
-                elapsed.min(awake.saturating_sub(*offered))
-            };
+            } else if began.is_none() {
+                // Relaxed: its worker's own word, which is believed between the offer and now, and only once. A worker that was
+                // stopped before it could say anything has begun as well. For as long as we were stopped, so were the workers,
+                // or nobody could have ended them.
+                let said = Duration::from_nanos(words.began_ns.load(Relaxed));
+                let ago = if said.is_zero() { Duration::ZERO } else { worker_now.saturating_sub(said) };
+                let ago = ago.saturating_sub(stopped.saturating_sub(*before));
+                *began = Some(now.saturating_sub(ago).clamp(*offered, now.max(*offered)));
+            }
+            let elapsed = began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
             if elapsed >= limit {
                 // Relaxed: under the engine's lock.
                 let _ = single.doomed.compare_exchange(0, LATE, Relaxed, Relaxed);
             } else {
-                let left = limit - elapsed;
+                let left = (limit - elapsed).min(LATE_LOOK_MAX);
                 next = Some(next.map_or(left, |next| next.min(left)));
             }
         }
@@ -518,6 +522,7 @@ impl Mirror {
             return Ok(Blame::Nobody);
         }
         let single = self.let_go(control, entry).single;
+        self.let_rest(control, entry); // its worker may have died before it moved the head
         // Relaxed: under the engine's lock.
         let outcome = match single.doomed.load(Relaxed) {
             CANCELLED => Failed::Cancelled,
@@ -575,20 +580,29 @@ impl Mirror {
         self.singles.held.iter().flatten().any(|held| held.single.extra().shares.contains(&share))
     }
 
-    /// Whether the worker in `slot` runs the task in `entry`, which then may have room for its result.
+    /// Whether the worker in `slot` runs the task in `entry`, which then may have room for its result: once, since what it
+    /// has may be written to.
     pub(crate) fn may_have_room(&self, control: Control<'_>, slot: u16, entry: u32) -> bool {
-        let held = self.singles.held.get(entry as usize).is_some_and(Option::is_some);
-        held && {
+        let held = self.singles.held.get(entry as usize).and_then(Option::as_ref);
+        held.is_some_and(|held| held.room.is_none()) && {
             let state = control.workers.entries[entry as usize].state();
             state.tag() == Some(Tag::Running) && state.owner().slot == slot
         }
     }
 
-    /// The room that the task in `entry` has asked for.
-    pub(crate) fn give_room(&mut self, entry: u32, room: Array<u8>) {
-        if let Some(held) = self.singles.held.get_mut(entry as usize).and_then(Option::as_mut) {
-            held.room = Some(room);
+    /// The room that the task in `entry` has asked for; false, and it stays where it is, if the task may not have it.
+    pub(crate) fn give_room(
+        &mut self,
+        control: Control<'_>,
+        slot: u16,
+        entry: u32,
+        room: &mut Option<Array<u8>>,
+    ) -> bool {
+        let may = self.may_have_room(control, slot, entry);
+        if may && let Some(held) = self.singles.held[entry as usize].as_mut() {
+            held.room = room.take();
         }
+        may
     }
 }
 
