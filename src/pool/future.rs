@@ -15,7 +15,7 @@ use super::executor::check_owner;
 use super::{Backend, collect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::tell;
-use crate::task::call::decode;
+use crate::task::codec::{decode, decode_shared};
 use crate::task::single::{Bytes, Callback, Failed, Outcome, Single};
 
 /// The result to come of a submitted task ([`Pool::submit`](crate::Pool::submit)).
@@ -204,9 +204,7 @@ impl<R: DeserializeOwned> Future<R> {
             Outcome::Failed(_) => unreachable!("seen above"),
         });
         let decoded = match bytes.expect("it has ended") {
-            // Workers can write there still, and what is looked at twice (is it a text? then it is taken as one) must be the
-            // same both times.
-            (_, Some((room, bytes))) => decode("result", &std::hint::black_box(room[..bytes].to_vec())),
+            (_, Some((room, bytes))) => decode_shared("result", &room[..bytes]),
             (bytes, None) => decode("result", bytes.as_slice()),
         };
         decoded.map_err(|why| ErrorKind::TaskRefused { name: self.single.name, why }.into())

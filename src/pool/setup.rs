@@ -12,7 +12,8 @@ use crate::control::setup::Prepared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::{WorkerOutput, Workers};
 use crate::sys::process;
-use crate::task::call::{Started, Starting, code_of_single, encode};
+use crate::task::call::{Started, Starting, code_of_single};
+use crate::task::codec::encode;
 
 impl Builder {
     /// Has each worker call `f(argument)` before its first task, those that replace others too. An error or a panic of it is

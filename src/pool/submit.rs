@@ -17,10 +17,8 @@ use crate::control::PAYLOAD_BYTES_MAX;
 use crate::error::{ErrorKind, Result};
 use crate::segment::Use;
 use crate::sync::Relaxed;
-use crate::task::call::{
-    Chunked, Function, Item, LENT_MAX, Plain, WithArrays, code_of_single, encode_into, encode_whole,
-    encoded_len,
-};
+use crate::task::call::{Chunked, Function, Item, LENT_MAX, Plain, WithArrays, code_of_single};
+use crate::task::codec::{encode_into, encode_whole, encoded_len};
 use crate::task::job::Policy;
 use crate::task::single::{Bytes, Extra, Lender, LentRecord, OnWorkerDeath, Overrun, Payload, Single};
 

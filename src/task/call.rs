@@ -1,13 +1,13 @@
 //! One call of a submitted function: from bytes to its argument, and from its result to bytes.
 #![allow(unsafe_code)] // a function made of its type, and the addresses of lent arrays
 
-use std::any::type_name;
 use std::fmt::Display;
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::codec::{decode, encode_into, encode_whole, encoded_len};
 use super::kernel::Place;
 use super::panics::{Panic, caught};
 use super::verbs::conjure;
@@ -166,54 +166,6 @@ where
         let f = unsafe { conjure::<F>() };
         answer(call, &f(lent, argument))
     }
-}
-
-/// A value out of bytes that [`encode_into`] has made.
-pub(crate) fn decode<A: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<A, String> {
-    let failed = |why: &dyn std::fmt::Display| {
-        Err(format!("its {what} of type {} does not come out of its bytes: {why}", type_name::<A>()))
-    };
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => failed(&format_args!("{} of {} bytes are left over", rest.len(), bytes.len())),
-        Err(error) => failed(&error),
-    }
-}
-
-/// Writes a value's bytes; `Ok(None)` if there is no room for them.
-pub(crate) fn encode_into<V: Serialize>(
-    what: &str,
-    value: &V,
-    bytes: &mut [u8],
-) -> Result<Option<usize>, String> {
-    match postcard::to_slice(value, bytes) {
-        Ok(used) => Ok(Some(used.len())),
-        Err(postcard::Error::SerializeBufferFull) => Ok(None),
-        Err(error) => Err(refused::<V>(what, &error)),
-    }
-}
-
-/// A value's bytes.
-pub(crate) fn encode<V: Serialize>(what: &str, value: &V) -> Result<Vec<u8>, String> {
-    postcard::to_stdvec(value).map_err(|error| refused::<V>(what, &error))
-}
-
-/// How many bytes [`encode_into`] would write.
-pub(crate) fn encoded_len<V: Serialize>(what: &str, value: &V) -> Result<usize, String> {
-    postcard::experimental::serialized_size(value).map_err(|error| refused::<V>(what, &error))
-}
-
-/// As [`encode_into`], into as many bytes as [`encoded_len`] has counted.
-pub(crate) fn encode_whole<V: Serialize>(what: &str, value: &V, bytes: &mut [u8]) -> Result<(), String> {
-    let wanted = bytes.len();
-    match encode_into(what, value, bytes)? {
-        Some(len) if len == wanted => Ok(()),
-        _ => Err(refused::<V>(what, &"it had another size when it was asked again")),
-    }
-}
-
-fn refused<V>(what: &str, why: &dyn std::fmt::Display) -> String {
-    format!("its {what} of type {} does not go into bytes: {why}", type_name::<V>())
 }
 
 fn answer<R: Serialize>(call: &mut SingleCall<'_>, result: &R) -> Result<Answer, String> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 pub(crate) mod call;
+pub(crate) mod codec;
 pub(crate) mod job;
 pub(crate) mod kernel;
 pub(crate) mod message;

@@ -4,7 +4,8 @@
 use crate::control::MESSAGE_BYTES_MAX;
 use crate::control::setup::{FINALIZER_GRACE, Prepared, Setup};
 use crate::sys::process;
-use crate::task::call::{Answer, SingleCall, decode};
+use crate::task::call::{Answer, SingleCall};
+use crate::task::codec::decode;
 use crate::task::kernel::Place;
 use crate::task::panics::caught;
 
