@@ -4,7 +4,8 @@
 //! The table's functions take raw pointers, since the types are known only to the function that made the table.
 #![allow(unsafe_code)]
 
-use std::{fmt, ptr};
+use std::any::{TypeId, type_name};
+use std::{fmt, mem};
 
 use crate::{
     Border, GatherKernel, GlobalKernel, KernelError, Level, Rect, Sample, SampleType, Tile, TileKernel,
@@ -19,6 +20,7 @@ pub const PARAMETER_BYTES_MAX: usize = 256;
 /// Every table is a constant of the executable. So its address means the same in every process that runs the same
 /// file, once the place where the file was mapped is taken off.
 pub struct StepTable {
+    type_id: fn() -> TypeId,
     type_name: fn() -> &'static str,
     input: SampleType,
     output: SampleType,
@@ -231,10 +233,15 @@ impl Step {
     }
 }
 
-/// Two steps are equal if they run the same code on the same bytes.
+/// Two steps are equal if they are the same kernel for the same type, with the same bytes. The place of a table says less: the
+/// compiler may make one more wherever it is named.
 impl PartialEq for Step {
     fn eq(&self, other: &Step) -> bool {
-        ptr::eq(self.table, other.table) && self.parameters() == other.parameters()
+        let (this, that) = (self.table, other.table);
+        (this.type_id)() == (that.type_id)()
+            && this.input == that.input
+            && mem::discriminant(&this.kind) == mem::discriminant(&that.kind)
+            && self.parameters() == other.parameters()
     }
 }
 
@@ -288,7 +295,8 @@ impl Parameters {
 fn tile_table<I: Sample, K: TileKernel<I>>() -> &'static StepTable {
     const {
         &StepTable {
-            type_name: std::any::type_name::<K>,
+            type_id: TypeId::of::<K>,
+            type_name: type_name::<K>,
             input: I::TYPE,
             output: <K::Out as Sample>::TYPE,
             parameter_bytes: size_of::<K>(),
@@ -308,7 +316,8 @@ fn tile_table<I: Sample, K: TileKernel<I>>() -> &'static StepTable {
 fn gather_table<I: Sample, K: GatherKernel<I>>() -> &'static StepTable {
     const {
         &StepTable {
-            type_name: std::any::type_name::<K>,
+            type_id: TypeId::of::<K>,
+            type_name: type_name::<K>,
             input: I::TYPE,
             output: <K::Out as Sample>::TYPE,
             parameter_bytes: size_of::<K>(),
@@ -327,7 +336,8 @@ fn gather_table<I: Sample, K: GatherKernel<I>>() -> &'static StepTable {
 fn global_table<I: Sample, K: GlobalKernel<I>>() -> &'static StepTable {
     const {
         &StepTable {
-            type_name: std::any::type_name::<K>,
+            type_id: TypeId::of::<K>,
+            type_name: type_name::<K>,
             input: I::TYPE,
             output: <<K::Resolved as TileKernel<I>>::Out as Sample>::TYPE,
             parameter_bytes: size_of::<K>(),

@@ -4,7 +4,8 @@
 //! The table's function takes raw pointers, since the types are known only to the function that made the table.
 #![allow(unsafe_code)]
 
-use std::{fmt, ptr, slice};
+use std::any::{TypeId, type_name};
+use std::{fmt, slice};
 
 use super::dtype::{Element, ElementType};
 use crate::{ElementKernel, KernelError, Level, Work, step::Parameters};
@@ -12,6 +13,7 @@ use crate::{ElementKernel, KernelError, Level, Work, step::Parameters};
 /// What there is to know about one element kernel for one type of elements. Every table is a constant of the
 /// executable, so its place means the same in every process that runs the same file.
 pub struct ElementTable {
+    type_id: fn() -> TypeId,
     type_name: fn() -> &'static str,
     input: ElementType,
     output: ElementType,
@@ -135,10 +137,14 @@ impl ElementStep {
     }
 }
 
-/// Two steps are equal if they run the same code on the same bytes.
+/// Two steps are equal if they are the same kernel for the same type, with the same bytes. The place of a table says less: the
+/// compiler may make one more wherever it is named.
 impl PartialEq for ElementStep {
     fn eq(&self, other: &ElementStep) -> bool {
-        ptr::eq(self.table, other.table) && self.parameters() == other.parameters()
+        let (this, that) = (self.table, other.table);
+        (this.type_id)() == (that.type_id)()
+            && this.input == that.input
+            && self.parameters() == other.parameters()
     }
 }
 
@@ -152,7 +158,8 @@ impl fmt::Debug for ElementStep {
 fn table_of<I: Element, K: ElementKernel<I, Out: Element>>() -> &'static ElementTable {
     const {
         &ElementTable {
-            type_name: std::any::type_name::<K>,
+            type_id: TypeId::of::<K>,
+            type_name: type_name::<K>,
             input: I::TYPE,
             output: <K::Out as Element>::TYPE,
             parameter_bytes: size_of::<K>(),
