@@ -50,8 +50,9 @@ const FAREWELL_WAIT: Duration = Duration::from_millis(100);
 
 /// After this long without work a worker gives its scratch memory back.
 const IDLE: Duration = Duration::from_millis(20);
-/// The same after a task with a large argument or result: its like needs that memory again, and each page costs.
-const IDLE_LARGE: Duration = Duration::from_millis(250);
+/// The same after a task with a large argument or result: its like needs that memory again, and each page costs. Who sends
+/// one now and then, and works on it meanwhile, finds it there.
+const IDLE_LARGE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Runs tasks until the pool ends, or as many as it may, and then the finalizer; the exit code.
