@@ -155,10 +155,9 @@ impl Mirror {
 
     /// Accounts for the tasks in the table that have ended, and fills their places.
     ///
-    /// Hints are taken in their order, so that nobody has those behind a pending one: a look ends there. Except where an older
-    /// hint at the same entry was left behind when its task was withdrawn, or its worker died before it passed it: then the
-    /// entry's next task is taken in the place of the older hint, and may end while those before it wait for long. So every
-    /// now and then all are looked at.
+    /// Hints are taken in their order, so that nobody has those behind a pending one: a look ends there. Except where a full
+    /// table has made an entry [rest](Mirror::let_rest) too short a time, and its next task is taken in the place of an older
+    /// hint: it may end while those before it wait for long. So every now and then all are looked at.
     pub(crate) fn collect(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
         let now = Instant::now();
         let all = now.duration_since(self.singles.looked_at_all) >= LOOK_AT_ALL;
