@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use common::{alone, pool_of, wait_until, watchdog};
-use shmpool::Pool;
+use shmpool::{ErrorKind, Pool};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -238,6 +238,30 @@ fn a_field_whose_own_code_speaks_is_one_event() {
             assert_eq!(kept.of("main")["fields"], "field=talk");
             drop(pool);
             assert_eq!(kept.messages(), ["main"]);
+        },
+    );
+}
+
+#[test]
+fn a_worker_is_heard_after_a_field_that_panicked() {
+    struct Wrong;
+    impl fmt::Debug for Wrong {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("this field says nothing")
+        }
+    }
+    alone(
+        "a_worker_is_heard_after_a_field_that_panicked",
+        |_| (),
+        || {
+            let _watchdog = watchdog("a_worker_is_heard_after_a_field", 60);
+            let kept = Kept::install(Level::INFO);
+            let pool = pool_of(1);
+            let panicked = pool.submit(|(): ()| tracing::info!(field = ?Wrong, "lost"), ()).unwrap();
+            assert!(matches!(panicked.result().unwrap_err().kind(), ErrorKind::TaskPanicked { .. }));
+            pool.submit(|(): ()| tracing::info!("next"), ()).unwrap().result().unwrap();
+            drop(pool);
+            assert_eq!(kept.messages(), ["next"]);
         },
     );
 }

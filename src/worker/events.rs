@@ -58,6 +58,15 @@ thread_local! {
     static SENDING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// This thread is sending, until this is dropped: its fields' own code may panic.
+struct Sending;
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        SENDING.set(false);
+    }
+}
+
 impl Forward {
     fn new(socket: &OwnedFd) -> Option<Self> {
         let socket = socket.try_clone().ok()?;
@@ -104,8 +113,8 @@ impl Subscriber for Forward {
         if SENDING.try_with(|sending| sending.replace(true)) != Ok(false) {
             return;
         }
+        let _sending = Sending;
         self.send(event);
-        SENDING.set(false);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
