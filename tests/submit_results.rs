@@ -678,6 +678,32 @@ fn futures_that_nobody_keeps_cost_nothing_in_the_end() {
 }
 
 #[test]
+fn who_waits_in_vain_leaves_nothing_behind() {
+    alone(
+        "who_waits_in_vain_leaves_nothing_behind",
+        |_| (),
+        || {
+            let _watchdog = watchdog("who_waits_in_vain", 60);
+            let pool = pool_of(1);
+            let future = [pool.submit(sleep, 3_600_000).unwrap()];
+            let used = || {
+                let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+                statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+            };
+            let before = used();
+            for _ in 0..40_000 {
+                assert_eq!(wait(&future, ReturnWhen::All, Some(Duration::ZERO)), []);
+                let [future] = &future;
+                assert!(as_completed([future.clone()]).timeout(Duration::ZERO).next().is_none());
+            }
+            let more = used().saturating_sub(before);
+            assert!(future[0].cancel_running());
+            assert!(more < 4 << 20, "{more} bytes more");
+        },
+    );
+}
+
+#[test]
 fn an_array_of_results_is_an_ordinary_array() {
     let _watchdog = watchdog("an_array_of_results", 60);
     let pool = pool_of(1);

@@ -98,7 +98,7 @@ pub(super) fn deliver(shared: &Shared, ended: Vec<(Arc<Single>, Outcome)>, me: O
         tell(|| {
             let heard = single.end(outcome);
             wakers.extend(heard.wakers);
-            callbacks.extend(heard.callbacks);
+            callbacks.extend(heard.callbacks.into_iter().map(|(_, callback)| callback));
         });
     }
     shared.lock().n_untold -= n_ended;

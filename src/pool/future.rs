@@ -128,15 +128,18 @@ impl<R> Future<R> {
         R: 'static,
     {
         let future = self.clone();
-        if let Some(now) = self.call_later(Box::new(move || f(future))) {
+        if let Some(now) = self.call_later(0, Box::new(move || f(future))) {
             tell(now);
         }
     }
 
-    /// Has `callback` called when it has ended; gives it back if it has already, or in a forked child, where nobody would call
-    /// it.
-    fn call_later(&self, callback: Callback) -> Option<Callback> {
-        if check_owner(self.core.owner).is_err() { Some(callback) } else { self.single.call_later(callback) }
+    /// [`Single::call_later`]; in a forked child, where nobody would call it, gives the callback back.
+    fn call_later(&self, who: usize, callback: Callback) -> Option<Callback> {
+        if check_owner(self.core.owner).is_err() {
+            Some(callback)
+        } else {
+            self.single.call_later(who, callback)
+        }
     }
 
     fn wait_for(&self, time: Option<Duration>) -> Result<bool> {
@@ -300,6 +303,7 @@ pub fn wait<R: 'static>(futures: &[Future<R>], until: ReturnWhen, time: Option<D
             None => break,
         }
     }
+    watched.forget(futures);
     done.sort_unstable();
     done
 }
@@ -335,8 +339,15 @@ impl<R> AsCompleted<R> {
     }
 
     /// The futures that have not come yet.
-    pub fn rest(self) -> Vec<Future<R>> {
-        self.futures.into_iter().flatten().collect()
+    pub fn rest(mut self) -> Vec<Future<R>> {
+        self.watched.forget(self.futures.iter().flatten());
+        std::mem::take(&mut self.futures).into_iter().flatten().collect()
+    }
+}
+
+impl<R> Drop for AsCompleted<R> {
+    fn drop(&mut self) {
+        self.watched.forget(self.futures.iter().flatten());
     }
 }
 
@@ -373,12 +384,20 @@ impl Watched {
                     ended.more.notify_all();
                 }
             };
-            if let Some(now) = future.call_later(Box::new(note)) {
+            if let Some(now) = future.call_later(Arc::as_ptr(&ended).addr(), Box::new(note)) {
                 now();
             }
             n_left += 1;
         }
         Watched { ended, n_left }
+    }
+
+    /// Takes back what those that have not ended were told: whoever looks at them again and again would fill the memory.
+    fn forget<'a, R: 'a>(&self, futures: impl IntoIterator<Item = &'a Future<R>>) {
+        if self.n_left > 0 {
+            let who = Arc::as_ptr(&self.ended).addr();
+            futures.into_iter().for_each(|future| future.single.forget(who));
+        }
     }
 
     /// The next one, once it has ended; none after the last, or when the time is up.

@@ -186,7 +186,8 @@ enum State {
 #[derive(Default)]
 pub(crate) struct Heard {
     pub(crate) wakers: Vec<Waker>,
-    pub(crate) callbacks: Vec<Callback>,
+    /// Each with the number of who may no longer want it; 0: nobody.
+    pub(crate) callbacks: Vec<(usize, Callback)>,
 }
 
 /// What few tasks have while they are open.
@@ -318,14 +319,22 @@ impl Single {
         }
     }
 
-    /// Has `callback` called when it has ended; gives it back if it has already.
-    pub(crate) fn call_later(&self, callback: Callback) -> Option<Callback> {
+    /// Has `callback` called when it has ended, unless `who` is [forgotten](Single::forget) before; gives it back if it has
+    /// ended already.
+    pub(crate) fn call_later(&self, who: usize, callback: Callback) -> Option<Callback> {
         match &mut *self.lock() {
             State::Ended(_) => Some(callback),
             State::Open { rest, .. } => {
-                rest.get_or_insert_default().heard.callbacks.push(callback);
+                rest.get_or_insert_default().heard.callbacks.push((who, callback));
                 None
             }
+        }
+    }
+
+    /// Drops the callbacks of `who`.
+    pub(crate) fn forget(&self, who: usize) {
+        if let State::Open { rest: Some(rest), .. } = &mut *self.lock() {
+            rest.heard.callbacks.retain(|&(whose, _)| whose != who);
         }
     }
 
