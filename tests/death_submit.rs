@@ -143,6 +143,26 @@ fn a_pool_that_breaks_fails_every_task_that_has_not_ended() {
 }
 
 #[test]
+fn a_pool_that_breaks_keeps_the_results_that_are_there() {
+    let _watchdog = watchdog("a_pool_that_breaks_keeps_the_results", 60);
+    let pool = Pool::builder()
+        .workers(1)
+        .capacity_bytes(1 << 20)
+        .on_worker_death(OnWorkerDeath::Break)
+        .build()
+        .unwrap();
+    // Nobody looks into the table until the pool is broken.
+    pool.submit(sleep, 50).unwrap().on_done(|_| thread::sleep(Duration::from_millis(500)));
+    thread::sleep(Duration::from_millis(200));
+    let done = pool.submit(die, 11).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    signal(pool.worker_pids()[0], libc::SIGKILL);
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(done.result().unwrap(), 11);
+    assert!(matches!(pool.submit(die, 10).unwrap_err().kind(), ErrorKind::PoolBroken { .. }));
+}
+
+#[test]
 fn a_pool_that_breaks_does_so_for_idle_workers_and_jobs() {
     let _watchdog = watchdog("a_pool_that_breaks_for_idle", 60);
     let breaking =

@@ -75,8 +75,9 @@ const IDLE: Duration = Duration::from_secs(2);
 /// Accounts for what has ended, and wakes workers for what takes its place.
 fn look(shared: &Shared, engine: &mut Engine) -> Vec<(Arc<Single>, Outcome)> {
     if let Some(reason) = engine.broken_reason().filter(|_| !shared.has_workers(engine)) {
+        let not_believed = engine.is_corrupt();
         let (mirror, control) = engine.split(shared.parent.get());
-        mirror.abandon_singles(control, &reason);
+        mirror.abandon_singles(control, &reason, not_believed);
     } else if !engine.is_corrupt() {
         let (mirror, control) = engine.split(shared.parent.get());
         if let Err(corrupt) = mirror.collect(control) {

@@ -1337,7 +1337,7 @@ mod tests {
                 }
             }
             let (mirror, control) = bench.split();
-            mirror.abandon_singles(control, "over");
+            mirror.abandon_singles(control, "over", false);
             for (single, outcome) in mirror.take_ended() {
                 *n_ended.entry(Arc::as_ptr(&single)).or_insert(0) += 1;
                 single.end(outcome);

@@ -416,12 +416,21 @@ impl Mirror {
         }
     }
 
-    /// Ends every task of a pool that has no worker left.
-    pub(crate) fn abandon_singles(&mut self, control: Control<'_>, reason: &str) {
-        for entry in 0..self.singles.held.len() as u32 {
-            if self.singles.held[entry as usize].is_some() {
-                let single = self.let_go(control, entry).single;
-                self.queue_again(single);
+    /// Ends every task of a pool that has no worker left. Those that have ended by themselves did so, unless the table is
+    /// `not_believed`.
+    pub(crate) fn abandon_singles(&mut self, control: Control<'_>, reason: &str, not_believed: bool) {
+        for entry in self.single_entries().collect::<Vec<u32>>() {
+            let ended = match self.look_at_single(control, entry) {
+                Ok(Look::Ended(outcome)) if !not_believed => Some(outcome),
+                _ => None,
+            };
+            if ended.is_some() {
+                self.count_task(control, entry);
+            }
+            let single = self.let_go(control, entry).single;
+            match ended {
+                Some(outcome) => self.singles.ended.push((single, outcome)),
+                None => self.queue_again(single),
             }
         }
         for single in std::mem::take(&mut self.singles.queue) {
