@@ -163,6 +163,18 @@ fn a_pool_that_breaks_keeps_the_results_that_are_there() {
 }
 
 #[test]
+fn a_pool_that_would_break_says_why_its_workers_do_not_start() {
+    let _watchdog = watchdog("a_pool_that_would_break_says_why", 60);
+    let start = |code: i32| -> () { std::process::exit(code) };
+    for _ in 0..20 {
+        let builder =
+            Pool::builder().workers(2).capacity_bytes(1 << 20).on_worker_death(OnWorkerDeath::Break);
+        let error = builder.initializer(start, 7).unwrap().build().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::WorkerStart { .. }), "{error}");
+    }
+}
+
+#[test]
 fn a_pool_that_breaks_does_so_for_idle_workers_and_jobs() {
     let _watchdog = watchdog("a_pool_that_breaks_for_idle", 60);
     let breaking =

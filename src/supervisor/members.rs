@@ -569,7 +569,7 @@ impl Members {
         let death = Death { pid, reason, fault: None, out_of_memory: false, last_words };
         let death = Death { out_of_memory: self.was_out_of_memory(&death), ..death };
         // Whatever it told us: the table knows whether it held anything.
-        let blamed = self.recover(slot, &death);
+        let blamed = self.recover(slot, &death, was_live);
         if was_live && self.is_retirement(slot, &death) && !blamed {
             // Relaxed: ours alone to write.
             if self.shared.parent.get().dismissed[slot].swap(0, Relaxed) != 0 {
@@ -604,7 +604,7 @@ impl Members {
     }
 
     /// Gives the dead worker's lease back; true if a task is to blame.
-    fn recover(&mut self, slot: usize, death: &Death) -> bool {
+    fn recover(&mut self, slot: usize, death: &Death, was_live: bool) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut engine = shared.lock();
         engine.status[slot].clear();
@@ -629,7 +629,9 @@ impl Members {
         let breaks =
             engine.mirror.take_break().map(|name| format!("task `{name}` killed its worker")).or_else(|| {
                 let is_ours = self.members[slot].wanted || is_retirement || blame == Blame::Single;
-                (shared.config.breaks && !is_ours).then(|| "a worker died".to_owned())
+                // One that did not start is tried again, and what that comes to is for `plan` to say.
+                let was_one = was_live || blamed;
+                (shared.config.breaks && was_one && !is_ours).then(|| "a worker died".to_owned())
             });
         // It may have been woken for a hint that it never took: another one has to look.
         shared.announce(&engine, true);
