@@ -95,6 +95,15 @@ fn work_that_comes_while_a_worker_leaves_is_done() {
 }
 
 #[test]
+fn a_pool_is_built_though_its_worker_leaves_at_once() {
+    let _watchdog = watchdog("a_pool_is_built_though", 120);
+    for n in 0..200 {
+        let pool = builder(1).min_workers(0).idle_timeout(Duration::ZERO).build().unwrap();
+        assert_eq!(pool.submit(sleep, n % 2).unwrap().result().unwrap(), n % 2);
+    }
+}
+
+#[test]
 fn workers_that_came_stay_without_a_timeout() {
     let _watchdog = watchdog("workers_that_came_stay", 60);
     let pool = builder(4).min_workers(2).build().unwrap();

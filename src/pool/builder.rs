@@ -253,7 +253,8 @@ fn wait_until_live(shared: &Shared) -> Result<()> {
             return Err(error);
         }
         let n_first = shared.config.n_first(shared.n_workers);
-        if engine.status[..n_first].iter().all(|status| status.ready) {
+        // Whether they are live still is another question: one that nobody needs may have left by itself.
+        if engine.status[..n_first].iter().all(|status| status.n_starts > 0) {
             return Ok(());
         }
         engine = shared.changed.wait(engine).unwrap_or_else(std::sync::PoisonError::into_inner);
