@@ -5,7 +5,7 @@ mod common;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Random, wait_until, watchdog};
+use common::{Random, alone, wait_until, watchdog};
 use shmpool::{Builder, ErrorKind, Future, Pool};
 
 shmpool::test_workers!();
@@ -101,6 +101,40 @@ fn a_pool_is_built_though_its_worker_leaves_at_once() {
         let pool = builder(1).min_workers(0).idle_timeout(Duration::ZERO).build().unwrap();
         assert_eq!(pool.submit(sleep, n % 2).unwrap().result().unwrap(), n % 2);
     }
+}
+
+/// CPU time that the threads of this process have had.
+fn cpu_time() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let texts = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("schedstat")));
+    let of_one = |text: String| text.split(' ').next()?.parse::<u64>().ok();
+    Duration::from_nanos(texts.filter_map(|text| of_one(text.ok()?)).sum())
+}
+
+#[test]
+fn limits_shorter_than_a_look_do_not_keep_the_supervisor_busy() {
+    let test = "limits_shorter_than_a_look_do_not_keep_the_supervisor_busy";
+    alone(
+        test,
+        |_| (),
+        || {
+            let _watchdog = watchdog("limits_shorter_than_a_look", 60);
+            let short = Duration::from_nanos(1);
+            for idle_timeout in [short, Duration::MAX] {
+                let pool = builder(2).min_workers(1).idle_timeout(idle_timeout).build().unwrap();
+                let busy: Vec<Future<()>> = (0..2).map(|_| pool.submit(for_ever, ()).unwrap()).collect();
+                wait_until("all are busy", || busy.iter().all(Future::is_running));
+                let late = (idle_timeout != short)
+                    .then(|| pool.call().task_timeout(short).submit(sleep, 0).unwrap());
+                let (before, started) = (cpu_time(), Instant::now());
+                thread::sleep(Duration::from_millis(500));
+                let (used, elapsed) = (cpu_time() - before, started.elapsed());
+                assert!(busy.iter().all(Future::cancel_running));
+                assert!(used < elapsed / 2, "{used:?} of CPU in {elapsed:?}");
+                drop(late);
+            }
+        },
+    );
 }
 
 #[test]

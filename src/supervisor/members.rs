@@ -13,7 +13,7 @@ use shmpool_kernels::Level;
 
 use super::output::Output;
 use super::shared::{Engine, Shared, Stage, create_workers_segment};
-use super::{REAP_WAIT, Ready};
+use super::{LIMITS_TICK, REAP_WAIT, Ready};
 use crate::control::events::{self, EVENT_BYTES_MAX, Forwarded};
 use crate::control::handshake::{
     EXIT_RETIRED, READY, Room, VARIABLE, Welcome, last_words, requested_room, requested_share, room_answer,
@@ -265,7 +265,7 @@ impl Members {
             if is_dismissed {
                 n_spare -= 1;
             } else if n_spare > 0 {
-                let next = now.checked_add(timeout.saturating_sub(idle_for));
+                let next = now.checked_add(timeout.saturating_sub(idle_for).max(LIMITS_TICK));
                 self.next_dismissal = self.next_dismissal.into_iter().chain(next).min();
             }
             let before = dismissed[slot].swap(is_dismissed.into(), Relaxed);

@@ -30,6 +30,9 @@ use crate::sys::{clock, process};
 const TICK: Duration = clock::BEAT_MAX;
 /// How soon it looks again for workers that are to be killed for the task that they run.
 const DOOMED_TICK: Duration = Duration::from_millis(5);
+/// How soon it looks again for workers that are idle, or tasks that run, for too long: their limits may be shorter than a look
+/// takes.
+const LIMITS_TICK: Duration = Duration::from_millis(1);
 /// How often descriptors are looked at one by one, where the kernel will not wait for all.
 const ONE_BY_ONE: Duration = Duration::from_millis(10);
 /// How long an idle worker without a finalizer has to end by itself when the pool ends.
@@ -71,7 +74,7 @@ fn watch(shared: &Arc<Shared>, members: &mut Members) {
             let _ = shared.publish(shared.config.level);
             next_tick = if more { now } else { now + TICK };
         }
-        let late = shared.doom_late();
+        let late = shared.doom_late().map(|late| late.max(LIMITS_TICK));
         let next_kill = members.kill_doomed().then(|| now + DOOMED_TICK);
         match shared.stage() {
             Stage::Stopping => return,
