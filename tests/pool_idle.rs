@@ -138,6 +138,23 @@ fn limits_shorter_than_a_look_do_not_keep_the_supervisor_busy() {
 }
 
 #[test]
+fn a_worker_that_does_not_come_to_its_end_is_ended() {
+    struct Stays;
+    impl Drop for Stays {
+        fn drop(&mut self) {
+            for_ever(());
+        }
+    }
+    thread_local!(static STAYS: Stays = const { Stays });
+    let _watchdog = watchdog("a_worker_that_does_not_come_to_its_end", 60);
+    let builder = builder(1).min_workers(0).idle_timeout(Duration::from_millis(20));
+    let pool = builder.build().unwrap();
+    pool.submit(|(): ()| STAYS.with(|_| ()), ()).unwrap().result().unwrap();
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(pool.submit(sleep, 1).unwrap().result().unwrap(), 1);
+}
+
+#[test]
 fn workers_that_came_stay_without_a_timeout() {
     let _watchdog = watchdog("workers_that_came_stay", 60);
     let pool = builder(4).min_workers(2).build().unwrap();

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // calls trampolines
 
 use crate::control::MESSAGE_BYTES_MAX;
+use crate::control::handshake::EXIT_RETIRED;
 use crate::control::setup::{FINALIZER_GRACE, Prepared, Setup};
 use crate::sys::process;
 use crate::task::call::{Answer, SingleCall};
@@ -27,15 +28,18 @@ pub(super) fn prepare(setup: &Setup, slot: u16) -> Result<(), String> {
     }
 }
 
-/// The finalizer; one that takes too long ends with `code`. The supervisor sees to that when the pool ends, but of a worker
-/// that has run as many tasks as it may it knows nothing before it is gone.
+/// The finalizer. If that, or what the program does in its own exit (handlers, destructors of thread-locals), takes too long, the
+/// worker ends with `code` all the same. The supervisor sees to that when the pool ends, but of a worker that has run as many
+/// tasks as it may, or had nothing to do, it knows nothing before it is gone, and nobody comes in its place.
 pub(super) fn finish(setup: &Setup, code: i32) -> Result<(), String> {
+    if code == EXIT_RETIRED {
+        // Where there is no thread to be had, nobody watches.
+        let _ = std::thread::Builder::new().spawn(move || {
+            std::thread::sleep(FINALIZER_GRACE);
+            process::exit_now(code)
+        });
+    }
     let Some(finalizer) = &setup.finalizer else { return Ok(()) };
-    // Where there is no thread to be had, nobody watches.
-    let _ = std::thread::Builder::new().spawn(move || {
-        std::thread::sleep(FINALIZER_GRACE);
-        process::exit_now(code)
-    });
     run(finalizer).map_err(|why| format!("finalizer: {why}"))
 }
 
