@@ -1042,6 +1042,24 @@ mod tests {
     }
 
     #[test]
+    fn a_task_whose_worker_dies_behind_its_result_is_done_and_counted() {
+        let mut bench = Bench::new(1);
+        let single = Arc::new(Single::new("t", probe(), Payload::Inline(Bytes::new(&[])), None, None));
+        let (mirror, control) = bench.split();
+        mirror.submit(control, single).unwrap();
+        let entry = bench.take(0).unwrap().entry as usize;
+        let (words, message) = (&bench.workers.get().entries[entry], &bench.workers.get().messages[entry]);
+        words.begin(0);
+        write_message(message, crate::control::worker::RESULT, 0, b"x");
+        words.end(0);
+        assert!(!bench.die(0, libc::SIGSEGV));
+        assert!(
+            matches!(&bench.mirror.take_ended()[..], [(_, Outcome::Returned(bytes))] if bytes.as_slice() == b"x")
+        );
+        assert_eq!((bench.mirror.n_tasks_of(), bench.mirror.n_finished()), (&[1][..], 1));
+    }
+
+    #[test]
     fn an_entry_whose_hint_is_passed_is_used_again() {
         let mut bench = Bench::new(1);
         for _ in 0..3 * N_ENTRIES {

@@ -525,6 +525,8 @@ impl Mirror {
             let returned = self.returned(entry, &control.workers.messages[entry as usize]);
             let outcome =
                 returned.ok_or_else(|| Corrupt(format!("entry {entry} is done and has returned nothing")))?;
+            self.count_task(control, entry);
+            self.n_finished += 1;
             let single = self.let_go(control, entry).single;
             self.singles.ended.push((single, outcome));
             return Ok(Blame::Nobody);
