@@ -1,31 +1,22 @@
-//! The workers' processes: spawn, handshake, death, respawn.
+//! The workers' processes: handshake, death, replacement.
 
-use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytemuck::Zeroable;
-use shmpool_kernels::Level;
-
 use super::output::Output;
-use super::shared::{Engine, Shared, Stage, create_workers_segment};
+use super::shared::{Shared, Stage, create_workers_segment};
+use super::start::start;
+use super::talk::{Served, hear, hear_out, serve, tell};
 use super::{LIMITS_TICK, REAP_WAIT, Ready};
-use crate::control::events::{self, EVENT_BYTES_MAX, Forwarded};
-use crate::control::handshake::{
-    EXIT_RETIRED, READY, Room, VARIABLE, Welcome, last_words, requested_room, requested_share, room_answer,
-};
+use crate::control::events::EVENT_BYTES_MAX;
+use crate::control::handshake::{EXIT_RETIRED, READY};
 use crate::error::{Death, ExitReason};
-use crate::segment::{Share, Ticket};
 use crate::sync::Relaxed;
 use crate::sys::process::{self, Child, ExecutableId};
 use crate::sys::{clock, limits, socket};
-use crate::task::kernel::probe;
 use crate::task::mirror::{Blame, Corrupt};
-use crate::task::panics::swallow;
 
 /// Deaths in a row, beyond one a worker, that nothing came of before the pool gives up.
 const IN_VAIN_MAX: u32 = 10;
@@ -42,49 +33,10 @@ const OUTPUT_LOOK: Duration = Duration::from_millis(10);
 
 /// Messages of one worker that are heard before the others'.
 const MESSAGES_AT_ONCE: usize = 32;
-/// Messages of one that has ended.
-const MESSAGES_MAX: usize = 4096;
 
 /// How long a worker may take to stop, and how often it is looked at meanwhile.
 const FREEZE_WAIT: Duration = Duration::from_millis(5);
 const FREEZE_LOOKS: u32 = 50;
-
-/// What the builder has said of all workers.
-pub(crate) struct Workers {
-    /// [`Setup`](crate::control::setup::Setup).
-    pub(crate) setup: OwnedFd,
-    pub(crate) env: Vec<(OsString, OsString)>,
-    pub(crate) output: WorkerOutput,
-    pub(crate) has_finalizer: bool,
-    /// They end by themselves after so many tasks.
-    pub(crate) retires: bool,
-    /// A worker's death breaks the pool, unless it died of a submitted task that says otherwise.
-    pub(crate) breaks: bool,
-    /// Workers that are always there; the others come when there is work.
-    pub(crate) n_min: usize,
-    /// After how long without work these end again.
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) level: Level,
-}
-
-impl Workers {
-    /// How many of so many are started with the pool: one at least, to see that it can be.
-    pub(crate) fn n_first(&self, n_workers: usize) -> usize {
-        self.n_min.clamp(1, n_workers)
-    }
-}
-
-/// Where the standard output and error of workers go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WorkerOutput {
-    /// Where those of this process go.
-    #[default]
-    Inherit,
-    /// To the pool, which keeps the last 16 KiB of each worker's: what a worker has said before it died is in the error.
-    Capture,
-    /// Nowhere.
-    Null,
-}
 
 /// One slot.
 pub(super) struct Member {
@@ -699,152 +651,4 @@ fn freeze(child: &Child) -> bool {
         }
         stopped
     })
-}
-
-/// What one look at a live worker's socket has shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Served {
-    /// A message, which has got what it needs.
-    More,
-    Nothing,
-    /// The other end is closed, or says what no worker says, or cannot be answered: the worker is none any more.
-    Gone,
-}
-
-/// Hears a live worker, and answers its request.
-fn serve(shared: &Shared, slot: usize, pid: u32, socket: &OwnedFd) -> Served {
-    let mut message = [0; EVENT_BYTES_MAX];
-    let received = match socket::receive(socket, &mut message) {
-        Ok(received) => received,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Served::Nothing,
-        Err(_) => return Served::Gone,
-    };
-    let message = &message[..received.n_bytes];
-    let is_served = if let Some((entry, bytes)) = requested_room(message) {
-        let room = make_room(shared, slot as u16, entry, bytes);
-        socket::send(socket, &room_answer(&room), &[]).is_ok()
-    } else if let Some(id) = requested_share(message) {
-        hand_over(shared, socket, id)
-    } else {
-        hear(slot, pid, message)
-    };
-    if is_served { Served::More } else { Served::Gone }
-}
-
-/// Tells the program's subscriber what a worker says that wants no answer; false if it is nothing of that kind.
-fn hear(slot: usize, pid: u32, message: &[u8]) -> bool {
-    if let Some(event) = Forwarded::from_message(message) {
-        tell(|| events::tell_of(slot, pid, &event));
-        return true;
-    }
-    let last_words = last_words(message);
-    if let Some(why) = &last_words {
-        tell(|| tracing::warn!(slot, pid, %why, "worker's last words"));
-    }
-    last_words.is_some()
-}
-
-/// What a worker that has ended had said before.
-fn hear_out(slot: usize, pid: u32, socket: &OwnedFd) {
-    let mut message = [0; EVENT_BYTES_MAX];
-    // No more than the socket's buffer holds; whoever has a descriptor of it could write on.
-    for _ in 0..MESSAGES_MAX {
-        match socket::receive(socket, &mut message) {
-            Ok(received) if received.n_bytes > 0 => drop(hear(slot, pid, &message[..received.n_bytes])),
-            _ => return,
-        }
-    }
-}
-
-/// Room for the result of the task that the worker in `slot` is at.
-fn make_room(shared: &Shared, slot: u16, entry: u32, bytes: u64) -> Room {
-    let may = |engine: &mut Engine| {
-        let (mirror, control) = engine.split(shared.parent.get());
-        mirror.may_have_room(control, slot, entry)
-    };
-    let refused = || "it runs no submitted task, or has room".to_owned();
-    if !may(&mut shared.lock()) {
-        return Err(refused());
-    }
-    let size = usize::try_from(bytes).map_err(|error| error.to_string())?;
-    let room = shared.arena.for_output::<u8>(size.into()).map_err(|error| error.to_string())?;
-    let offset = room.block().offset();
-    // An honest worker waits for this answer. One that does not may have ended its task, and the entry is another's.
-    let mut room = Some(room); // not dropped under the lock
-    let mut engine = shared.lock();
-    let (mirror, control) = engine.split(shared.parent.get());
-    let given = mirror.give_room(control, slot, entry, &mut room);
-    drop(engine);
-    if given { Ok(offset) } else { Err(refused()) }
-}
-
-/// Hands a share over.
-fn hand_over(shared: &Shared, socket: &OwnedFd, id: u64) -> bool {
-    // What no job slot of this pool names, or has named last, is no business of its workers.
-    let operands = shared.parent.get().jobs.iter().flat_map(|job| &job.operands);
-    // Relaxed: the worker has found the number in a slot that was written before it could.
-    let known = operands.into_iter().any(|operand| operand.share.load(Relaxed) == id)
-        || shared.lock().mirror.lends(id);
-    let bare = |len_bytes: u64| {
-        let ticket = Ticket { id, len_bytes, ..Zeroable::zeroed() };
-        socket::send(socket, bytemuck::bytes_of(&ticket), &[]).is_ok()
-    };
-    match Share::offer(id).filter(|_| known) {
-        Some(offer) => {
-            let ticket = offer.ticket();
-            let sent = offer.hand_over(|fd| socket::send(socket, bytemuck::bytes_of(&ticket), &[fd]));
-            sent.is_ok() || bare(Ticket::LATER)
-        }
-        None => bare(0),
-    }
-}
-
-/// Tells the program's subscriber, which may panic, where nothing may unwind.
-pub(crate) fn tell(event: impl FnOnce()) {
-    swallow(catch_unwind(AssertUnwindSafe(event)));
-}
-
-/// Starts a worker's process and sends it what it needs; it attaches while we go on.
-fn start(
-    shared: &Shared,
-    executable: &io::Result<ExecutableId>,
-    slot: usize,
-    incarnation: u16,
-) -> Result<(Child, OwnedFd, Option<Output>), String> {
-    let executable = *executable.as_ref().map_err(|error| format!("own executable: {error}"))?;
-    let (ours, theirs) = socket::pair().map_err(|error| format!("control socket: {error}"))?;
-    let workers = Arc::clone(&shared.lock().workers);
-    let data_bytes = shared.arena.segment().size_bytes() as u64;
-    let welcome = Welcome::new(slot as u16, incarnation, executable, probe().0, data_bytes);
-    let config = &shared.config;
-    let fds = [shared.parent.fd(), workers.fd(), shared.arena.segment().as_fd(), config.setup.as_fd()];
-    let marker = format!("{} {slot}", std::process::id());
-    let env = config.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
-    let env = env.chain([(OsStr::new(VARIABLE), OsStr::new(&marker))]);
-    let (output, theirs_output) = match config.output {
-        WorkerOutput::Inherit => (None, None),
-        WorkerOutput::Null => (None, Some((Stdio::null(), Stdio::null()))),
-        WorkerOutput::Capture => {
-            let (ours, theirs, again) = pipe().map_err(|error| format!("pipe for its output: {error}"))?;
-            (Some(ours), Some((theirs.into(), again.into())))
-        }
-    };
-    let child = Child::spawn(&format!("shmpool-w{slot}"), env, theirs, theirs_output)
-        .map_err(|error| format!("spawning /proc/self/exe: {error}"))?;
-    // After the spawn: a child that could not be watched must not have touched anything, and it cannot before this.
-    if let Err(error) = socket::send(&ours, bytemuck::bytes_of(&welcome), &fds) {
-        child.kill();
-        while child.try_reap().is_none() {
-            let _ = socket::wait_readable(child.pidfd(), REAP_WAIT);
-        }
-        return Err(format!("welcome: {error}"));
-    }
-    Ok((child, ours, output))
-}
-
-/// A pipe for a worker's output: our end, and theirs twice.
-fn pipe() -> io::Result<(Output, OwnedFd, OwnedFd)> {
-    let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let again = theirs.try_clone()?;
-    Ok((Output::new(ours)?, theirs, again))
 }

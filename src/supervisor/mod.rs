@@ -7,11 +7,13 @@
 mod members;
 mod output;
 mod shared;
+mod start;
+mod talk;
 
-pub use members::WorkerOutput;
-pub(crate) use members::Workers;
-pub(crate) use members::tell;
 pub(crate) use shared::{Counters, Engine, Shared, Stage};
+pub use start::WorkerOutput;
+pub(crate) use start::Workers;
+pub(crate) use talk::tell;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use shmpool_kernels::Level;
 
-use super::members::{Workers, tell};
+use super::start::Workers;
+use super::talk::tell;
 use crate::arena::{Arena, HugePages};
 use crate::control::mapped::Owned;
 use crate::control::parent::{COLLECTOR, LAYOUT, MAGIC, ParentControl};
