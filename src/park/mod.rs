@@ -17,7 +17,8 @@
 //! Either the parent sees `parked`, or the worker's second look sees the hint: that is what the two fences
 //! order. A wake between the second look and the sleep has changed the epoch, and the sleep does not begin. A
 //! worker that is woken and dies leaves its hint in the ring, and its death wakes the supervisor; a sleeper
-//! that is killed leaves no trace in the kernel.
+//! that is killed leaves no trace in the kernel. One that [leaves](leave) takes `parked` back and looks a last time, with a
+//! fence between: either the parent does not count on waking it, or it stays.
 //!
 //! The sleep itself is a futex's, or behind the feature `raw-sync` that of an event of `raw_sync` (`backend.rs`); one suite,
 //! `contract.rs`, runs over both, and shows the two deaths that the second does not survive.
@@ -118,6 +119,15 @@ pub(crate) fn woke(slot: &WorkerSlot) {
     // Relaxed: whoever sees the next claim, which has Release, sees this too (P1). Too late a 0 costs the parent one
     // system call.
     slot.parked.store(0, Relaxed);
+}
+
+/// Worker: about to leave for good rather than to sleep. To be followed by a last look.
+pub(crate) fn leave(slot: &WorkerSlot) {
+    // Relaxed: as in `woke`.
+    slot.parked.store(0, Relaxed);
+    // [F7] `parked` before the last look's loads of heads and tails; pairs with F2. Who still sees us asleep, and may wake
+    // nobody else, has pushed a hint that the look sees.
+    fence(SeqCst);
 }
 
 /// Parent: true if the worker says that it sleeps. A lease that is its own before and after this look, read with

@@ -4,7 +4,7 @@
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use super::{announce, count, count_single, counted, listen, park, prepare, sleeps, wake_me, woke};
+use super::{announce, count, count_single, counted, leave, listen, park, prepare, sleeps, wake_me, woke};
 use crate::control::entry::{Owner, Tag};
 use crate::control::parent::{CALLER, COLLECTOR, Listener, WakeWord};
 use crate::control::worker::{EntryWords, JobProgress, WorkerSlot};
@@ -79,6 +79,38 @@ fn no_hint_is_slept_through() {
             shared.futex.wake();
         }
         worker.join().unwrap();
+    });
+}
+
+#[test]
+fn nobody_counts_on_waking_one_that_leaves() {
+    explore(|| {
+        struct Shared {
+            wake: WakeWord,
+            slot: WorkerSlot,
+            hint: AtomicU32,
+        }
+        let shared = Arc::new(Shared {
+            wake: WakeWord { epoch: AtomicU32::new(0) },
+            slot: worker_slot(),
+            hint: AtomicU32::new(0),
+        });
+        let worker = thread::spawn({
+            let shared = Arc::clone(&shared);
+            // As `Worker::run` of one that is dismissed; whether it has seen the hint.
+            move || {
+                park(&shared.slot);
+                if shared.hint.load(Relaxed) == 1 {
+                    return true;
+                }
+                leave(&shared.slot);
+                shared.hint.load(Relaxed) == 1
+            }
+        });
+        shared.hint.store(1, Release);
+        let is_asleep = announce(&shared.wake, [(0, &shared.slot)].into_iter()).is_some();
+        let has_seen = worker.join().unwrap();
+        assert!(has_seen || !is_asleep, "it was woken, and has left");
     });
 }
 

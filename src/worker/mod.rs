@@ -100,7 +100,7 @@ impl Worker {
             if self.parent.get().dismissed[usize::from(self.me.slot)].load(Relaxed) != 0 {
                 // Not asleep any more, so that nobody counts on waking us, and then a last look: what comes after it is for
                 // those who sleep, or for our successor.
-                park::woke(slot);
+                park::leave(slot);
                 if !self.rings(n_workers).any(Ring::has_hints) {
                     return EXIT_RETIRED;
                 }
