@@ -22,10 +22,10 @@ pub(crate) fn memory_files(pid: u32, name: &str) -> io::Result<Vec<OwnedFd>> {
         let is_it = fs::read_link(entry.path()).is_ok_and(|target| {
             target.to_str().is_some_and(|target| target.split(' ').next() == Some(&wanted))
         });
-        // A descriptor may be closed, or be another file by now: who reads the file sees what it is.
-        if is_it
-            && let Ok(file) = rustix::fs::open(entry.path(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        {
+        // A descriptor may be closed, or be another file by now: who reads the file sees what it is. Should it be a pipe, or a
+        // terminal, we neither wait for somebody who writes to it nor become its own.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        if is_it && let Ok(file) = rustix::fs::open(entry.path(), flags, Mode::empty()) {
             found.push(file);
         }
     }
