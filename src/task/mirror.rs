@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 use super::job::{JobSpec, Lease, Policy, cut};
 use super::message::{read_fault, read_message};
 use super::singles::Singles;
+use super::table::{Entry, Table};
 use crate::control::entry::{State, Tag};
 use crate::control::parent::{JobSlot, ParentControl};
 use crate::control::worker::WorkerControl;
-use crate::control::{EntryIndex, N_ENTRIES, N_JOBS, N_OPERANDS};
+use crate::control::{N_JOBS, N_OPERANDS};
 use crate::error::{Death, Deaths, Fault};
 use crate::park;
-use crate::ring::{Refused, Ring};
+use crate::ring::Ring;
 use crate::sync::Relaxed;
 
 /// The worker-written segment holds what no honest worker writes; says what.
@@ -138,30 +139,11 @@ impl Ended {
     }
 }
 
-/// The mirror of one entry.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) start: u32,
-    pub(super) len: u32,
-    pub(super) seq: u32,
-    pub(super) ring: u16,
-    /// Where its latest hint stands in that ring; `None` while it waits in the overflow list.
-    pub(super) position: Option<u64>,
-}
-
 /// Every job and entry of a pool.
 pub(crate) struct Mirror {
     jobs: Vec<Option<Job>>,
     pub(super) singles: Singles,
-    /// Grows up to [`N_ENTRIES`] as entries are first used.
-    pub(super) entries: Vec<Entry>,
-    free: Vec<u32>,
-    /// Free, but a hint at them stands in a ring still: whoever took the next use by that one would take it out of turn.
-    resting: VecDeque<u32>,
-    /// Where the head of each ring was when it was last looked at.
-    pub(super) heads: Vec<u64>,
-    /// Hints that found their ring full.
-    pub(super) overflow: Vec<VecDeque<u32>>,
+    pub(super) table: Table,
     next_job_id: u64,
     /// Leases that ended by themselves, of all jobs.
     pub(super) n_finished: u64,
@@ -176,11 +158,7 @@ impl Mirror {
         Mirror {
             jobs: (0..N_JOBS).map(|_| None).collect(),
             singles: Singles::new(n_workers),
-            entries: Vec::new(),
-            free: Vec::new(),
-            resting: VecDeque::new(),
-            heads: vec![0; n_workers],
-            overflow: vec![VecDeque::new(); n_workers],
+            table: Table::new(n_workers),
             next_job_id: 1,
             n_finished: 0,
             n_tasks_of: vec![0; n_workers],
@@ -195,13 +173,12 @@ impl Mirror {
         spec: &JobSpec<'_>,
     ) -> Option<(usize, Result<(), Corrupt>)> {
         let index = self.jobs.iter().position(Option::is_none)?;
-        let is_full = self.free.is_empty() && self.resting.is_empty() && self.entries.len() == N_ENTRIES;
-        if spec.n_tasks > 0 && is_full {
+        if spec.n_tasks > 0 && self.table.is_full() {
             // One entry is enough for a job to go on with its own; with none it would wait for others to end, who may be
             // waiting for it.
             return None;
         }
-        let backlog: VecDeque<Lease> = cut(spec.n_tasks, self.overflow.len()).into();
+        let backlog: VecDeque<Lease> = cut(spec.n_tasks, self.table.n_rings()).into();
         let job = Job {
             id: self.next_job_id,
             n_tasks: spec.n_tasks,
@@ -243,7 +220,7 @@ impl Mirror {
     /// complete.
     pub(crate) fn account(&mut self, control: Control<'_>, index: usize) -> Result<bool, Corrupt> {
         self.flush_overflow(control)?;
-        let Mirror { jobs, entries, free, n_finished, n_tasks_of, .. } = self;
+        let Mirror { jobs, table, n_finished, n_tasks_of, .. } = self;
         let job = jobs[index].as_mut().expect("open");
         let mut outstanding = std::mem::take(&mut job.outstanding);
         let mut failed = Vec::new();
@@ -252,7 +229,7 @@ impl Mirror {
             if checked.is_err() {
                 return true; // nothing of this table is believed any more
             }
-            let mirror = &mut entries[entry as usize];
+            let mirror = table[entry];
             match look(control, entry, mirror, job, n_tasks_of) {
                 Ok(Look::Open) => return true,
                 Ok(Look::Ended) => {}
@@ -265,7 +242,7 @@ impl Mirror {
                     return true;
                 }
             }
-            release(control, entry, mirror, free);
+            table.release(control, entry);
             *n_finished += 1;
             false
         });
@@ -301,7 +278,7 @@ impl Mirror {
         let job = self.jobs[index].as_mut().expect("open");
         job.backlog.clear();
         for entry in std::mem::take(&mut job.outstanding) {
-            self.release(control, entry);
+            self.table.release(control, entry);
         }
         self.close(index)
     }
@@ -336,13 +313,7 @@ impl Mirror {
     /// Starts over with a fresh worker-written segment, after every worker has been reaped: what is not
     /// accounted for is offered again, or fails if it must not run twice.
     pub(crate) fn replace_workers_segment(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
-        self.heads.fill(0);
-        for (ring, overflow) in control.parent.rings.iter().zip(&mut self.overflow) {
-            overflow.clear();
-            // Relaxed: no worker lives, and the next ones learn of it through their handshake.
-            ring.tail.0.store(0, Relaxed);
-        }
-        self.free.extend(self.resting.drain(..));
+        self.table.empty_rings(control);
         for index in 0..self.jobs.len() {
             let Some(job) = self.jobs[index].as_mut() else { continue };
             job.n_replaced += 1;
@@ -350,8 +321,8 @@ impl Mirror {
             job.n_counted = job.outstanding.len() as u32;
             let outstanding = std::mem::take(&mut job.outstanding);
             for entry in outstanding {
-                let Entry { start, len, ring, .. } = self.entries[entry as usize];
-                self.release(control, entry);
+                let Entry { start, len, ring, .. } = self.table[entry];
+                self.table.release(control, entry);
                 let job = self.jobs[index].as_mut().expect("open");
                 job.n_counted -= 1;
                 if job.cancelled {
@@ -426,18 +397,12 @@ impl Mirror {
         control: Control<'_>,
         has_process: impl Fn(usize) -> bool,
     ) -> Result<(), Corrupt> {
-        for (ring, &seen) in self.heads.iter().enumerate() {
-            if control.ring(ring).head_is_below(seen) {
-                return Err(Corrupt(format!("the head of ring {ring} went back from {seen}")));
-            }
-        }
+        self.table.check_heads(control)?;
         let state_of = |entry: u32| control.workers.entries[entry as usize].state();
-        let mut leases: Vec<Option<(u32, State)>> = vec![None; self.overflow.len()];
+        let mut leases: Vec<Option<(u32, State)>> = vec![None; self.table.n_rings()];
         let of_jobs = self.jobs.iter().flatten().flat_map(|job| job.outstanding.iter().copied());
         for entry in of_jobs.chain(self.single_entries()) {
-            let Entry { ring, position, .. } = self.entries[entry as usize];
-            let passed =
-                position.is_some_and(|position| control.ring(usize::from(ring)).has_passed(position));
+            let passed = self.table.is_passed(control, entry);
             // Behind the head: who passed the hint had seen the entry claimed (I1).
             let state = state_of(entry);
             if passed && state.tag() == Some(Tag::Pending) {
@@ -495,7 +460,7 @@ impl Mirror {
     pub(crate) fn n_done(&self, control: Control<'_>, index: usize) -> u64 {
         let job = self.job(index);
         let under_way = job.outstanding.iter().map(|&entry| {
-            let Entry { start, len, .. } = self.entries[entry as usize];
+            let Entry { start, len, .. } = self.table[entry];
             let words = &control.workers.entries[entry as usize];
             let next = words.cursor().next.saturating_sub(start.into()).min(len.into());
             if words.state().tag() == Some(Tag::Pending) { 0 } else { next }
@@ -541,7 +506,7 @@ impl Mirror {
         state: State,
         death: &Death,
     ) -> Result<Option<u32>, Corrupt> {
-        let Entry { start, len, ring, seq, .. } = self.entries[entry as usize];
+        let Entry { start, len, ring, seq, .. } = self.table[entry];
         let words = &control.workers.entries[entry as usize];
         let (cursor, end) = (words.cursor(), start + len);
         let in_range = (u64::from(start)..=u64::from(end)).contains(&cursor.next);
@@ -550,8 +515,8 @@ impl Mirror {
             return Err(Corrupt(format!("entry {entry} died at task {} of {start}..{end}", cursor.next)));
         }
         let next = cursor.next as u32;
-        self.release(control, entry);
-        self.let_rest(control, entry);
+        self.table.release(control, entry);
+        self.table.let_rest(control, entry);
         let job = self.jobs[index].as_mut().expect("open");
         job.outstanding.retain(|&other| other != entry);
         job.n_counted -= 1;
@@ -589,11 +554,11 @@ impl Mirror {
     fn withdraw(&mut self, control: Control<'_>, index: usize, matches: impl Fn(u32) -> bool) {
         let job = self.jobs[index].as_mut().expect("open");
         for entry in std::mem::take(&mut job.outstanding) {
-            let Entry { start, seq, .. } = self.entries[entry as usize];
+            let Entry { start, seq, .. } = self.table[entry];
             let withdrawn = matches(start) && control.workers.entries[entry as usize].try_cancel(seq);
             if withdrawn {
-                self.release(control, entry);
-                self.let_rest(control, entry);
+                self.table.release(control, entry);
+                self.table.let_rest(control, entry);
             }
             let job = self.jobs[index].as_mut().expect("open");
             if withdrawn {
@@ -611,15 +576,13 @@ impl Mirror {
         // Relaxed: published by the states below. As if each lease found a place; what did not is seen to at the end.
         control.parent.jobs[index].wake_at.store(job.n_counted + job.backlog.len() as u32, Relaxed);
         while let Some(&lease) = self.job(index).backlog.front() {
-            let Some(entry) = self.allocate(control) else { break };
+            let Some(entry) = self.table.allocate(control) else { break };
             self.offered = true;
             let job = self.jobs[index].as_mut().expect("open");
             job.backlog.pop_front();
             job.outstanding.push(entry);
             job.n_counted += 1;
-            let mirror = &mut self.entries[entry as usize];
-            let seq = mirror.seq;
-            *mirror = Entry { start: lease.start, len: lease.len, ring: lease.ring, seq, position: None };
+            let seq = self.table.fill(entry, lease.ring, lease.start, lease.len);
             // Relaxed: published by the state.
             let descriptor = &control.parent.entries[entry as usize];
             descriptor.job_id.store(job.id, Relaxed);
@@ -627,26 +590,9 @@ impl Mirror {
             descriptor.start.store(lease.start, Relaxed);
             descriptor.len.store(lease.len, Relaxed);
             control.workers.entries[entry as usize].offer(lease.start, seq);
-            self.push(control, entry)?;
+            self.table.push(control, entry)?;
         }
         self.set_wake_at(control, index);
-        Ok(())
-    }
-
-    /// Hints at a pending entry, in its ring or in the overflow list.
-    pub(super) fn push(&mut self, control: Control<'_>, entry: u32) -> Result<(), Corrupt> {
-        let ring = usize::from(self.entries[entry as usize].ring);
-        let seen = self.heads[ring];
-        match control.ring(ring).try_push(EntryIndex(entry), &mut self.heads[ring]) {
-            Ok(position) => self.entries[entry as usize].position = Some(position),
-            Err(Refused::Full) => {
-                self.entries[entry as usize].position = None;
-                self.overflow[ring].push_back(entry);
-            }
-            Err(Refused::Head(head)) => {
-                return Err(Corrupt(format!("the head of ring {ring} went from {seen} to {head}")));
-            }
-        }
         Ok(())
     }
 
@@ -654,59 +600,15 @@ impl Mirror {
     /// hints for a place.
     fn set_wake_at(&self, control: Control<'_>, index: usize) {
         let job = self.job(index);
-        let all_out = job.backlog.is_empty() && self.overflow.iter().all(VecDeque::is_empty);
+        let all_out = job.backlog.is_empty() && self.table.is_flushed();
         // Relaxed: a hint. Too late or too early is one look too many at the table, or one sleep, which is timed.
         control.parent.jobs[index].wake_at.store(if all_out { job.n_counted } else { 1 }, Relaxed);
     }
 
+    /// Hints again at what has found its ring full.
     pub(super) fn flush_overflow(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
-        for ring in 0..self.overflow.len() {
-            for _ in 0..self.overflow[ring].len() {
-                let Some(entry) = self.overflow[ring].pop_front() else { break };
-                self.offered = true;
-                self.push(control, entry)?;
-                if self.entries[entry as usize].position.is_none() {
-                    break; // still full
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn allocate(&mut self, control: Control<'_>) -> Option<u32> {
-        if let Some(entry) = self.free.pop() {
-            return Some(entry);
-        }
-        if let Some(&entry) = self.resting.front()
-            && !self.is_hinted(control, entry)
-        {
-            return self.resting.pop_front();
-        }
-        if self.entries.len() == N_ENTRIES {
-            // Rather out of turn than not at all.
-            let awake = self.resting.iter().position(|&entry| !self.is_hinted(control, entry));
-            return self.resting.remove(awake.unwrap_or(0));
-        }
-        self.entries.push(Entry { start: 0, len: 0, seq: 1, ring: 0, position: None });
-        Some(self.entries.len() as u32 - 1)
-    }
-
-    /// Whether the latest hint at an entry has not been passed.
-    fn is_hinted(&self, control: Control<'_>, entry: u32) -> bool {
-        let Entry { ring, position, .. } = self.entries[entry as usize];
-        position.is_some_and(|position| !control.ring(usize::from(ring)).has_passed(position))
-    }
-
-    /// Keeps the entry that was released last from its next use as long as there is a hint at it.
-    pub(super) fn let_rest(&mut self, control: Control<'_>, entry: u32) {
-        if self.is_hinted(control, entry) && self.free.last() == Some(&entry) {
-            self.free.pop();
-            self.resting.push_back(entry);
-        }
-    }
-
-    pub(super) fn release(&mut self, control: Control<'_>, entry: u32) {
-        release(control, entry, &mut self.entries[entry as usize], &mut self.free);
+        self.offered |= !self.table.is_flushed();
+        self.table.flush(control)
     }
 }
 
@@ -747,7 +649,7 @@ enum Look {
 fn look(
     control: Control<'_>,
     index: u32,
-    entry: &Entry,
+    entry: Entry,
     job: &mut Job,
     n_tasks_of: &mut [u64],
 ) -> Result<Look, Corrupt> {
@@ -781,13 +683,6 @@ fn look(
     Ok(if state.tag() == Some(Tag::Failed) { Look::Failed { task: next } } else { Look::Ended })
 }
 
-/// The entry is accounted for; its next use has another number.
-fn release(control: Control<'_>, index: u32, entry: &mut Entry, free: &mut Vec<u32>) {
-    entry.seq = (entry.seq + 1) & 0x0fff_ffff;
-    control.workers.entries[index as usize].free(entry.seq);
-    free.push(index);
-}
-
 /// Relaxed throughout: published by the state of the job's first entry.
 fn write_slot(slot: &JobSlot, spec: &JobSpec<'_>, id: u64) {
     slot.id.store(id, Relaxed);
@@ -810,6 +705,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::control::N_ENTRIES;
     use crate::control::entry::{Claim, Owner};
     use crate::control::mapped::Owned;
     use crate::control::parent::ParentControl;
@@ -1064,7 +960,7 @@ mod tests {
         let mut bench = Bench::new(1);
         for _ in 0..3 * N_ENTRIES {
             let (job, claim) = (bench.open(3, Policy::IDEMPOTENT), bench.take(0));
-            assert!(claim.is_some());
+            assert!(claim.as_ref().is_some_and(|claim| claim.entry < 100));
             let (mirror, control) = bench.split();
             mirror.cancel(control, job);
             let words = &bench.workers.get().entries[claim.as_ref().unwrap().entry as usize];
@@ -1073,14 +969,13 @@ mod tests {
             assert!(bench.account(job));
             bench.mirror.close(job);
         }
-        assert!(bench.mirror.entries.len() < 100, "{}", bench.mirror.entries.len());
     }
 
     #[test]
     fn more_hints_than_a_ring_holds_wait_in_the_parent() {
         let mut bench = Bench::new(1);
         let jobs: Vec<usize> = (0..N_JOBS).map(|_| bench.open(u32::MAX, Policy::IDEMPOTENT)).collect();
-        assert!(!bench.mirror.overflow[0].is_empty());
+        assert!(!bench.mirror.table.is_flushed());
         for round in 0.. {
             bench.run_all(0);
             if jobs.iter().all(|&job| bench.account(job)) {
@@ -1094,7 +989,7 @@ mod tests {
     fn hints_that_cancelled_jobs_left_behind_keep_no_task_out() {
         let mut bench = Bench::new(1);
         let jobs: Vec<usize> = (0..N_JOBS).map(|_| bench.open(u32::MAX, Policy::IDEMPOTENT)).collect();
-        assert!(!bench.mirror.overflow[0].is_empty());
+        assert!(!bench.mirror.table.is_flushed());
         for job in jobs {
             let (mirror, control) = bench.split();
             mirror.cancel(control, job);
@@ -1168,14 +1063,8 @@ mod tests {
     #[test]
     fn a_job_that_could_not_have_a_single_entry_is_not_opened() {
         let mut bench = Bench::new(1);
-        while bench.mirror.entries.len() < N_ENTRIES {
-            bench.open(u32::MAX, Policy::IDEMPOTENT);
-            if bench.mirror.jobs.iter().all(Option::is_some) {
-                bench.mirror.entries.resize(N_ENTRIES, bench.mirror.entries[0]); // more than 64 jobs have leases
-                bench.mirror.jobs.pop();
-                bench.mirror.jobs.push(None);
-            }
-        }
+        let (mirror, control) = bench.split();
+        assert_eq!((0..).take_while(|_| mirror.table.allocate(control).is_some()).count(), N_ENTRIES);
         let args = JobArgs {
             n_elements: 1,
             grain: 1,

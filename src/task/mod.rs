@@ -10,4 +10,5 @@ pub(crate) mod panics;
 pub(crate) mod single;
 pub(crate) mod singles;
 pub(crate) mod strided;
+mod table;
 pub(crate) mod verbs;

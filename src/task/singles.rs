@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::message::{read_fault, read_message};
-use super::mirror::{Blame, Control, Corrupt, Entry, Failure, Mirror, REPLACED_MAX};
+use super::mirror::{Blame, Control, Corrupt, Failure, Mirror, REPLACED_MAX};
 use super::single::{Bytes, CANCELLED, ENDED, Failed, LATE, Outcome, Payload, QUEUED, Single};
 use crate::array::Array;
 use crate::control::entry::{Cursor, State, Tag};
@@ -156,7 +156,7 @@ impl Mirror {
     /// Accounts for the tasks in the table that have ended, and fills their places.
     ///
     /// Hints are taken in their order, so that nobody has those behind a pending one: a look ends there. Except where a full
-    /// table has made an entry [rest](Mirror::let_rest) too short a time, and its next task is taken in the place of an older
+    /// table has made an entry [rest](super::table::Table::let_rest) too short a time, and its next task is taken in the place of an older
     /// hint: it may end while those before it wait for long. So every now and then all are looked at.
     pub(crate) fn collect(&mut self, control: Control<'_>) -> Result<(), Corrupt> {
         let now = Instant::now();
@@ -172,7 +172,7 @@ impl Mirror {
                     starved |= pending.is_empty();
                     break Ok(());
                 };
-                if self.entries[entry as usize].seq != seq {
+                if self.table[entry].seq != seq {
                     continue; // it was withdrawn
                 }
                 match self.look_at_single(control, entry) {
@@ -245,12 +245,12 @@ impl Mirror {
                 continue;
             }
             let ring = self.choose_ring(control);
-            let Some((ring, entry)) = ring.and_then(|ring| Some((ring, self.allocate(control)?))) else {
+            let Some((ring, entry)) = ring.and_then(|ring| Some((ring, self.table.allocate(control)?)))
+            else {
                 self.singles.queue.push_front(single);
                 break;
             };
-            let seq = self.entries[entry as usize].seq;
-            self.entries[entry as usize] = Entry { start: 0, len: 1, seq, ring: ring as u16, position: None };
+            let seq = self.table.fill(entry, ring as u16, 0, 1);
             // Relaxed throughout: published by the state.
             let descriptor = &control.parent.entries[entry as usize];
             descriptor.job.store(SINGLE, Relaxed);
@@ -279,8 +279,8 @@ impl Mirror {
             self.singles.order[ring].push_back((entry, seq));
             control.workers.entries[entry as usize].began_ns.store(0, Relaxed);
             control.workers.entries[entry as usize].offer(0, seq);
-            self.push(control, entry)?;
-            if self.entries[entry as usize].position.is_none() {
+            self.table.push(control, entry)?;
+            if self.table[entry].position.is_none() {
                 // And nobody would push it later.
                 return Err(Corrupt(format!("ring {ring} had room for entry {entry}, and then had none")));
             }
@@ -290,9 +290,9 @@ impl Mirror {
 
     /// The ring of a worker that sleeps and has nothing to do, who is then to be woken; or else the shortest.
     fn choose_ring(&mut self, control: Control<'_>) -> Option<usize> {
-        let Mirror { singles, overflow, heads, .. } = self;
+        let Mirror { singles, table, .. } = self;
         let n_workers = singles.order.len();
-        let has_room = |ring: usize| overflow[ring].is_empty() && control.ring(ring).has_room(heads[ring]);
+        let has_room = |ring: usize| table.has_room(control, ring);
         let slots = &control.workers.slots;
         let idle = (0..n_workers).find(|&ring| singles.order[ring].is_empty() && park::sleeps(&slots[ring]));
         if let Some(ring) = idle.filter(|&ring| has_room(ring)) {
@@ -308,13 +308,13 @@ impl Mirror {
 
     fn look_at_single(&mut self, control: Control<'_>, entry: u32) -> Result<Look, Corrupt> {
         let words = &control.workers.entries[entry as usize];
-        let (state, seq) = (words.state(), self.entries[entry as usize].seq);
+        let (state, seq) = (words.state(), self.table[entry].seq);
         if state.seq() != seq {
             return Err(Corrupt(format!("entry {entry} is {state:?}, its use is {seq}")));
         }
         match state.tag() {
             Some(Tag::Pending) => return Ok(Look::Pending),
-            Some(Tag::Running) if usize::from(state.owner().slot) < self.overflow.len() => {
+            Some(Tag::Running) if usize::from(state.owner().slot) < self.table.n_rings() => {
                 return Ok(Look::Running);
             }
             _ => {}
@@ -362,7 +362,7 @@ impl Mirror {
         held.single.place.store(ENDED, Relaxed);
         self.singles.n_held -= 1;
         self.singles.n_timed -= usize::from(held.single.extra().time_limit.is_some());
-        self.release(control, entry);
+        self.table.release(control, entry);
         held
     }
 
@@ -386,12 +386,12 @@ impl Mirror {
                 }
             }
             entry => {
-                let seq = self.entries[entry as usize].seq;
+                let seq = self.table[entry].seq;
                 if !control.workers.entries[entry as usize].try_cancel(seq) {
                     return false;
                 }
                 self.let_go(control, entry);
-                self.let_rest(control, entry);
+                self.table.let_rest(control, entry);
             }
         }
         self.singles.ended.push((Arc::clone(single), Failed::Cancelled.into()));
@@ -514,7 +514,7 @@ impl Mirror {
         death: &Death,
     ) -> Result<Blame, Corrupt> {
         let words = &control.workers.entries[entry as usize];
-        let (cursor, seq) = (words.cursor(), self.entries[entry as usize].seq);
+        let (cursor, seq) = (words.cursor(), self.table[entry].seq);
         let fault = read_fault(&control.workers.messages[entry as usize], state);
         let at = [NOT_BEGUN, BEGUN, DONE].into_iter().position(|at| at == cursor);
         let (Some(at), true) = (at, state.seq() == seq) else {
@@ -532,7 +532,7 @@ impl Mirror {
             return Ok(Blame::Nobody);
         }
         let single = self.let_go(control, entry).single;
-        self.let_rest(control, entry); // its worker may have died before it moved the head
+        self.table.let_rest(control, entry); // its worker may have died before it moved the head
         // Relaxed: under the engine's lock.
         let outcome = match single.doomed.load(Relaxed) {
             CANCELLED => Failed::Cancelled,
