@@ -26,7 +26,7 @@ use shmpool::{Arena, Array};
 use tiff::tags::Tag;
 
 use crate::depth::Depth;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, in_words};
 use crate::{jpeg, orient};
 
 /// What a decoder may take beside the picture itself: lines, strips, tables, profiles.
@@ -351,9 +351,7 @@ fn bad(message: impl std::fmt::Display) -> Failure {
 fn unreadable(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => bad(jpeg::CUT_OFF),
-        io::ErrorKind::NotFound => bad("no such file"),
-        io::ErrorKind::PermissionDenied => bad("permission denied"),
-        _ => bad(error),
+        _ => bad(in_words(&error)),
     }
 }
 

@@ -113,6 +113,15 @@ fn is_a_limit(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| limits.contains(&errno))
 }
 
+/// What the system answered, without its numbers where it is one of the usual answers.
+pub(crate) fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 /// Prints a result. A reader that has gone away (`| head`) is an output that cannot be written, not a panic.
 pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
     use std::io::Write;

@@ -10,7 +10,7 @@ use shmpool::{ErrorKind, FileArray, NpyElement, NpyError, Pool};
 
 use crate::args::MapArgs;
 use crate::deadline::Deadline;
-use crate::failure::{Exit, Failure, print, to_json};
+use crate::failure::{Exit, Failure, in_words, print, to_json};
 use crate::output::Unfinished;
 use crate::picture::by_whom;
 use crate::request::{FilePaths, outputs};
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     let mut report = Report { kernel: args.kernel.clone(), n_workers: pool.n_workers(), files: Vec::new() };
     for file in &files {
         let mapped = of_any_type(&pool, &args.kernel, file, &show, &deadline);
-        report.files.push(mapped.map_err(|failure| failure.about(&file.input))?);
+        report.files.push(mapped.map_err(|failure| failure.or_about(&file.input))?);
     }
     drop(show);
     match (args.json, args.quiet) {
@@ -114,6 +114,7 @@ fn of_type<T: NpyElement + Element>(
     show: &Show,
     deadline: &Deadline,
 ) -> Result<FileReport, Attempt> {
+    check_file(input)?;
     // SAFETY: the command's documentation says that nobody may write or cut its inputs meanwhile. This process does
     // not look at the elements; a worker that finds the file too short dies of it, and that is reported.
     let xs = match unsafe { FileArray::<T>::open_npy(input) } {
@@ -122,8 +123,10 @@ fn of_type<T: NpyElement + Element>(
             ErrorKind::Npy { error: NpyError::Type { found, .. }, .. } => {
                 return Err(Attempt::OtherType(found.clone()));
             }
-            ErrorKind::Npy { error, .. } => return Err(Failure::new(Exit::Input, error).into()),
-            ErrorKind::Os { error, .. } => return Err(Failure::new(Exit::Input, error).into()),
+            ErrorKind::Npy { error, .. } => return Err(bad(error).into()),
+            ErrorKind::Os { error, .. } => return Err(bad(in_words(error)).into()),
+            // The elements are fewer than the header says.
+            ErrorKind::Shape { .. } => return Err(bad("the file ends before the array does").into()),
             _ => return Err(Failure::from(error).into()),
         },
     };
@@ -132,6 +135,20 @@ fn of_type<T: NpyElement + Element>(
     let report = write(pool, &step, &xs, &unfinished, output, show)?;
     deadline.commit(|| unfinished.finish()).map_err(|error| unwritable(output, error))?;
     Ok(FileReport { input: input.display().to_string(), ..report })
+}
+
+/// Refuses what is no file before it is opened: to open a pipe without a writer would take for ever.
+fn check_file(input: &Path) -> Result<(), Failure> {
+    let kind = input.metadata().map_err(|error| bad(in_words(&error)))?.file_type();
+    match () {
+        () if kind.is_file() => Ok(()),
+        () if kind.is_dir() => Err(bad("a directory, not an array")),
+        () => Err(bad("not a file: arrays are mapped from files")),
+    }
+}
+
+fn bad(message: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Input, message)
 }
 
 fn write<T: NpyElement + Element>(
@@ -147,7 +164,7 @@ fn write<T: NpyElement + Element>(
     // SAFETY: the file has no name yet, or one that nobody else knows.
     let ys = unsafe { FileArray::<T>::npy_into(output, file, shape) };
     let mut ys = ys.map_err(|error| match error.kind() {
-        ErrorKind::Os { error, .. } => Failure::new(Exit::Output, error),
+        ErrorKind::Os { error, .. } => unwritable(output, error),
         _ => Failure::from(error),
     })?;
     show.steps("running", "tasks", 0, 0);

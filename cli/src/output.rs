@@ -48,6 +48,7 @@ impl Unfinished {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
                 (open(&aside, flags, MODE)?, true)
             }
+            Err(Errno::NOENT) => return Err(no_folder(directory)),
             Err(error) => return Err(error.into()),
         };
         Ok(Unfinished { file: file.into(), target, aside, named })
@@ -76,6 +77,11 @@ impl Unfinished {
         let own = format!("/proc/self/fd/{}", self.file.as_fd().as_raw_fd());
         linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)
     }
+}
+
+/// That a file would stand in a folder that is not there.
+pub(crate) fn no_folder(folder: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display()))
 }
 
 impl Drop for Unfinished {

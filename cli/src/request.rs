@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use crate::args::ImageArgs;
 use crate::blend::Upper;
 use crate::encode::Format;
 use crate::failure::{Exit, Failure};
+use crate::output::no_folder;
 use shmpool::kernels::parse_chain;
 
 /// A command line that makes sense. No file has been opened yet but the one to blend with, for its header.
@@ -161,16 +163,20 @@ fn check_outputs(files: &[FilePaths]) -> Result<(), Failure> {
     let inputs: HashMap<PathBuf, usize> =
         files.iter().enumerate().filter_map(|(i, file)| Some((file.input.canonicalize().ok()?, i))).collect();
     let mut folders = HashMap::new();
+    let find = |folder: &Path| {
+        fs::canonicalize(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => no_folder(folder),
+            _ => io::Error::other(format!("its folder: {error}")),
+        })
+    };
     let mut taken: HashMap<PathBuf, usize> = HashMap::new();
     for (index, FilePaths { input, output }) in files.iter().enumerate() {
         let usage = |message: String| Err(Failure::new(Exit::Usage, message).about(output));
         let folder = output.parent().filter(|folder| *folder != "").unwrap_or(Path::new("."));
-        let folder = folders.entry(folder).or_insert_with(|| fs::canonicalize(folder));
+        let folder = folders.entry(folder).or_insert_with(|| find(folder));
         let place = match (folder, output.file_name()) {
             (Ok(folder), Some(name)) => folder.join(name),
-            (Err(error), _) => {
-                return Err(Failure::new(Exit::Output, format!("its folder: {error}")).about(output));
-            }
+            (Err(error), _) => return Err(Failure::new(Exit::Output, error).about(output)),
             (Ok(_), None) => return usage("not the name of a file".to_owned()),
         };
         if let Some(other) = taken.insert(place.clone(), index) {

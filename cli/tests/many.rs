@@ -232,7 +232,7 @@ fn names_that_collide_are_refused_before_any_work() {
         (&["p1.ppm", "p1.png", "-o", "o-{stem}.png"], 2, &["o-p1.png: p1.ppm and p1.png would both be"]),
         (&["p0.png", "here/p0.png", "-o", "{stem}.jpg"], 2, &["would both be written there"]),
         (&["p1.ppm", "p1.png", "-o", "{stem}.{index}.webp"], 2, &[".png"]),
-        (&["p1.ppm", "p1.png", "-o", "none/{index}.png"], 6, &["none/0.png: its folder: No such file"]),
+        (&["p1.ppm", "p1.png", "-o", "none/{index}.png"], 6, &["none/0.png: there is no folder "]),
         (
             &["p0.png", "p1.ppm", "p1.png", "-o", "p{index}.png"],
             2,

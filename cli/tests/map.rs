@@ -98,5 +98,33 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     refused("exp", "in.npy", 3, "holds <u2, wanted f32, f64, i32, i64 or u8");
     refused("exp", "bytes.npy", 2, "found source elements of type u8, wanted f32 or f64");
     refused("abs", "none.npy", 3, "is not a .npy file");
-    refused("abs", "gone.npy", 3, "No such file");
+    refused("abs", "gone.npy", 3, "gone.npy: no such file");
+    refused("abs", ".", 3, "a directory, not an array");
+    refused("abs", "/dev/zero", 3, "/dev/zero: not a file");
+}
+
+#[test]
+fn an_array_that_was_cut_off_is_an_input_that_cannot_be_read() {
+    let folder = Folder::new("map-cut");
+    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
+    write(&input, &[1.0_f32; 100]);
+    std::fs::OpenOptions::new().write(true).open(&input).unwrap().set_len(200).unwrap();
+    let ended = run(["map", "exp", input.to_str().unwrap(), "-o", output.to_str().unwrap()]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.stderr.contains("in.npy: the file ends before the array does"), "{ended:?}");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named_and_not_the_input() {
+    let folder = Folder::new("map-output");
+    let input = folder.path("in.npy");
+    write(&input, &[1.0_f32, 2.0]);
+    for (name, said) in [("none/out.npy", "there is no folder "), (".", "exists, and is not a file")] {
+        let output = folder.path(name);
+        let output = output.to_str().unwrap();
+        let ended = run(["map", "exp", input.to_str().unwrap(), "-o", output]);
+        assert_eq!(ended.code, 6, "{ended:?}");
+        assert!(ended.stderr.starts_with(&format!("shmpool: {output}: {said}")), "{ended:?}");
+    }
+    assert_eq!(folder.names(), ["in.npy"]);
 }

@@ -246,7 +246,7 @@ fn an_output_that_cannot_be_written_is_named() {
     fs::create_dir(folder.path("folder.png")).unwrap();
     std::os::unix::fs::symlink("/dev/null", folder.path("null.png")).unwrap();
     for (name, word) in
-        [("none/out.png", "No such file"), ("folder.png", "not a file"), ("null.png", "not a file")]
+        [("none/out.png", "there is no folder "), ("folder.png", "not a file"), ("null.png", "not a file")]
     {
         let output = folder.path(name);
         let ended = run([Path::new("image"), &input, Path::new("-o"), &output]);
