@@ -290,6 +290,12 @@ impl Arguments<'_> {
         self.refused(parameter, found)
     }
 
+    /// As [`refuse`](Arguments::refuse), where the range of the parameter does not say what is wrong.
+    fn refuse_for(&self, name: &'static str, wanted: String) -> KernelError {
+        let (parameter, found) = self.value(name);
+        self.word.refused(parameter, found, wanted)
+    }
+
     fn refused(&self, parameter: &Parameter, found: &str) -> KernelError {
         self.word.refused(parameter, found, parameter.values.describe())
     }

@@ -99,7 +99,10 @@ pub static STOCK: [Stock; 35] = [
         build: |arguments| {
             let (low, high) = (arguments.level("low")?, arguments.level("high")?);
             if high <= low {
-                return Err(arguments.refuse("high"));
+                let low = arguments.number("low")?;
+                return Err(
+                    arguments.refuse_for("high", format!("a level above low, which is {low}, up to 255"))
+                );
             }
             Ok(vec![arguments.step(Levels { low, high, gamma: arguments.number("gamma")? })])
         },
@@ -253,7 +256,7 @@ pub static STOCK: [Stock; 35] = [
                 Convolve::new(&arguments.numbers("weights")?).map_err(|_| arguments.refuse("weights"))?;
             let divisor = arguments.number("divisor")?;
             if divisor == 0.0 {
-                return Err(arguments.refuse("divisor"));
+                return Err(arguments.refuse_for("divisor", "a number that is not 0".to_owned()));
             }
             let filter = filter.divisor(divisor).offset(arguments.level("offset")?);
             Ok(vec![arguments.step(filter.border(arguments.border()?))])
