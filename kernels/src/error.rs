@@ -80,7 +80,7 @@ pub enum KernelError {
         found: [usize; 2],
     },
     /// A rectangle is not a part of the image.
-    #[error("{kernel}: found {} x {} pixels at row {}, column {}, wanted a part of {} x {} pixels",
+    #[error("{kernel}: found height {} and width {} at row {}, column {}, wanted a part of height {} and width {}",
         .found.height, .found.width, .found.y, .found.x, .wanted[0], .wanted[1])]
     Outside {
         /// The kernel's name.

@@ -247,13 +247,15 @@ fn sides_follow_from_the_aspect_ratio() {
 fn what_makes_no_sense_is_refused() {
     let refusal = |chain: Chain<u8, u8>, shape| chain.output_shape(shape).unwrap_err().to_string();
     let crop = |x, y, width, height| Chain::of(Crop { x, y, width, height });
-    let outside = "crop: found 4 x 3 pixels at row 0, column 1, wanted a part of 9 x 3 pixels";
+    let outside =
+        "crop: found height 4 and width 3 at row 0, column 1, wanted a part of height 9 and width 3";
     assert_eq!(refusal(crop(1, 0, 3, 4), [9, 3, 1]), outside);
     assert!(
-        refusal(crop(u32::MAX, u32::MAX, u32::MAX, 1), [9, 3, 1]).starts_with("crop: found 1 x 4294967295")
+        refusal(crop(u32::MAX, u32::MAX, u32::MAX, 1), [9, 3, 1]).starts_with("crop: found height 1 and width 4294967295")
     );
     assert_eq!(crop(1, 2, 0, 0).output_shape([9, 3, 1]).unwrap(), [7, 2, 1]);
-    let nothing = "crop: found 4 x 0 pixels at row 0, column 3, wanted a part of 9 x 3 pixels";
+    let nothing =
+        "crop: found height 4 and width 0 at row 0, column 3, wanted a part of height 9 and width 3";
     assert_eq!(refusal(crop(3, 0, 0, 4), [9, 3, 1]), nothing);
     assert_eq!(refusal(crop(0, 0, 1, 1), [9, 3, 5]), "crop: found 5 channels, wanted 1 to 4");
     let nothing = "found an image of 0 x 3 pixels, wanted at least 1 x 1";

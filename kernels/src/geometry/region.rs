@@ -21,7 +21,7 @@ const PAD_MAX: u32 = 1 << 24;
 ///
 /// let chain = Chain::<u8, u8>::of(Crop { x: 2, y: 0, width: 2, height: 1 });
 /// let error = chain.run(&[1, 2, 3], [1, 3, 1], &mut [0; 2]).unwrap_err();
-/// assert_eq!(error.to_string(), "crop: found 1 x 2 pixels at row 0, column 2, wanted a part of 1 x 3 pixels");
+/// assert_eq!(error.to_string(), "crop: found height 1 and width 2 at row 0, column 2, wanted a part of height 1 and width 3");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
