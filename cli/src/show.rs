@@ -12,6 +12,9 @@ use crate::args::When;
 /// How often a spinner turns.
 const TURN: Duration = Duration::from_millis(100);
 
+/// How often the line is drawn at most.
+const LINES_PER_S: u8 = 20;
+
 /// The line that shows how far the command is.
 pub(crate) struct Show {
     bar: ProgressBar,
@@ -27,7 +30,8 @@ impl Show {
         };
         let target = if wanted {
             // Not `ProgressDrawTarget::stderr()`, which looks for a terminal of its own accord, whatever was asked for.
-            ProgressDrawTarget::term_like(Box::new(Term::buffered_stderr()))
+            // At most so often: a picture has thousands of rows, and to draw the line for each took longer than to write them.
+            ProgressDrawTarget::term_like_with_hz(Box::new(Term::buffered_stderr()), LINES_PER_S)
         } else {
             ProgressDrawTarget::hidden()
         };

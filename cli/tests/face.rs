@@ -67,6 +67,17 @@ fn a_bar_is_shown_where_it_is_asked_for() {
 }
 
 #[test]
+fn the_bar_is_not_drawn_for_each_row() {
+    let folder = Folder::new("rows");
+    let input = folder.write("in.png", encoded(&picture(4, 20_000, 1), ImageFormat::Png));
+    let output = folder.path("out.png");
+    let args = ["image", input.to_str().unwrap(), "-o", output.to_str().unwrap(), "--progress", "always"];
+    let ended = run(args);
+    let n_drawn = ended.stderr.matches("writing").count();
+    assert!(ended.code == 0 && n_drawn < 10_000, "drawn {n_drawn} times");
+}
+
+#[test]
 fn every_kernel_is_listed_with_its_parameters() {
     let text = run(["kernels"]).stdout;
     let listing = json(&run(["kernels", "--json"]).stdout);
