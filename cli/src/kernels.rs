@@ -113,8 +113,11 @@ fn element_kernel(stock: &ElementStock) -> Kernel {
 fn describe(text: &mut String, kernel: &Kernel) -> std::fmt::Result {
     let names = std::iter::once(&kernel.name).chain(kernel.aliases).copied().collect::<Vec<_>>().join(", ");
     writeln!(text, "{names}\n    {}", kernel.summary)?;
-    for Parameter { name, summary, values, default } in &kernel.parameters {
-        writeln!(text, "    {name}={default:<12} {summary}: {values}")?;
+    let spelt = |parameter: &Parameter| format!("{}={}", parameter.name, parameter.default);
+    let width = kernel.parameters.iter().map(|parameter| spelt(parameter).len()).max().unwrap_or(0);
+    for parameter in &kernel.parameters {
+        let Parameter { summary, values, .. } = parameter;
+        writeln!(text, "    {:<width$}  {summary}: {values}", spelt(parameter))?;
     }
     writeln!(text)
 }

@@ -98,6 +98,16 @@ fn every_kernel_is_listed_with_its_parameters() {
 }
 
 #[test]
+fn what_parameters_mean_stands_in_one_column() {
+    let text = run(["kernels", "show", "unsharp"]).stdout;
+    let parameters: Vec<_> = text.lines().filter(|line| line.contains('=') && line.contains(": ")).collect();
+    let summaries = ["standard deviation", "how much steeper", "smallest difference", "what lies beyond"];
+    let columns: Vec<_> =
+        summaries.map(|summary| parameters.iter().find_map(|line| line.find(summary))).into();
+    assert!(columns[0].is_some() && columns.iter().all(|column| *column == columns[0]), "{text}");
+}
+
+#[test]
 fn one_kernel_is_shown_by_any_of_its_names() {
     for stock in &STOCK {
         for name in std::iter::once(&stock.name).chain(stock.aliases) {
