@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
-use std::io::{IsTerminal, stdout};
+use std::io::{self, IsTerminal, stdout};
 use std::thread;
 use std::time::Duration;
 
 use console::Term;
 use serde::Serialize;
-use shmpool::{Stats, WorkerStats};
+use shmpool::{ErrorKind, Stats, WorkerStats};
 
 use crate::args::TopArgs;
 use crate::failure::{Exit, Failure, print, to_json};
@@ -117,7 +117,12 @@ pub(crate) fn run(args: &TopArgs) -> Result<(), Failure> {
 
 fn look(pid: Option<u32>) -> Result<Vec<Stats>, Failure> {
     match pid {
-        Some(pid) => Stats::of_process(pid).map_err(|error| Failure::new(Exit::Input, error)),
+        Some(pid) => Stats::of_process(pid).map_err(|error| match error.kind() {
+            ErrorKind::Os { error, .. } if error.kind() == io::ErrorKind::NotFound => {
+                Failure::new(Exit::Input, format!("there is no process {pid}"))
+            }
+            _ => Failure::new(Exit::Input, error),
+        }),
         None => Ok(Stats::of_all_processes()?),
     }
 }
