@@ -80,7 +80,7 @@ pub(crate) struct ImageArgs {
     pub(crate) output: PathBuf,
 
     /// Quality of a JPEG, 1 to 100; from 90 on colours keep their full resolution
-    #[arg(long, value_name = "N", default_value_t = 85, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 85, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) quality: u8,
 
     /// A second image, blended over what the steps make of the first (or of each)
@@ -94,7 +94,7 @@ pub(crate) struct ImageArgs {
     pub(crate) blend_mode: Mode,
 
     /// How much of the blend there is, from 0 (nothing) to 1
-    #[arg(long, value_name = "X", requires = "blend", default_value = "1", value_parser = parse_opacity)]
+    #[arg(long, value_name = "X", requires = "blend", allow_negative_numbers = true, default_value = "1", value_parser = parse_opacity)]
     pub(crate) opacity: f32,
 
     #[command(flatten)]
@@ -105,7 +105,7 @@ pub(crate) struct ImageArgs {
     pub(crate) plan: bool,
 
     /// End the whole run after so many seconds, with exit code 7; what is not whole by then is not written
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_seconds)]
     pub(crate) timeout: Option<Duration>,
 
     /// Print one JSON object about the run on stdout, and nothing else there
@@ -154,7 +154,7 @@ pub(crate) struct MapArgs {
     pub(crate) pool: PoolArgs,
 
     /// End the whole run after so many seconds, with exit code 7; what is not whole by then is not written
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_seconds)]
     pub(crate) timeout: Option<Duration>,
 
     /// Print one JSON object about the run on stdout, and nothing else there
@@ -244,7 +244,7 @@ pub(crate) struct TopArgs {
     pub(crate) once: bool,
 
     /// Seconds between two looks
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value = "2", value_parser = parse_seconds)]
     pub(crate) interval: Duration,
 
     /// Print one JSON object instead of a table, once
@@ -283,7 +283,7 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct PoolArgs {
     /// Worker processes, up to 256; 0 runs everything in this process, where a crash ends the command [default: one per usable CPU]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<usize>,
 }
 

@@ -52,5 +52,7 @@ impl Deadline {
 /// Seconds above 0, as the command line has them.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| 0.0 < *seconds && *seconds <= SECONDS_MAX);
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "a number of seconds above 0 was expected".to_owned())
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("a number of seconds above 0, up to {SECONDS_MAX:e}, was expected"))
 }

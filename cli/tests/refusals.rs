@@ -222,6 +222,10 @@ fn a_senseless_command_line_is_refused_before_anything_is_read() {
     assert_line(&image(&["-o", "o.png", "blur:width=3"]), 2, &["width", "sigma"]);
     for args in [&["image"][..], &["image", "a.png"], &["imagine"], &["image", "a", "-o", "b.png", "-w", "x"]]
     {
+    for option in ["--quality", "--timeout", "--workers", "--opacity"] {
+        let ended = image(&["-o", "o.jpg", "--blend", "b.png", option, "-1"]);
+        assert!(ended.code == 2 && ended.stderr.contains("invalid value '-1'"), "{ended:?}");
+    }
         let ended = run(args);
         assert_eq!(ended.code, 2, "{ended:?}");
         assert_eq!(ended.stdout, "");
