@@ -180,7 +180,12 @@ fn read_header(path: &Path) -> Result<Undecoded, Failure> {
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => read_tiff_header(reader),
         [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n' | b'#', ..] => read_pnm_header(reader),
         _ => {
-            let known = image::guess_format(&magic).map(|format| format!("a {format:?} image"));
+            let known = image::guess_format(&magic).map(|format| {
+                format!(
+                    "an image of format {}",
+                    format.extensions_str().first().unwrap_or(&"").to_uppercase()
+                )
+            });
             let found = known.unwrap_or_else(|_| "not an image that is known here".to_owned());
             Err(bad(format!("{found}: JPEG, PNG, TIFF and PNM are read")))
         }
@@ -230,7 +235,12 @@ fn read_tiff_header(reader: BufReader<File>) -> Result<Undecoded, Failure> {
     drop(decoder); // it shares the file's position
     let mut reader = BufReader::with_capacity(1 << 16, again);
     reader.rewind().map_err(unreadable)?;
-    let mut undecoded = any(TiffDecoder::new(reader).map_err(refused)?)?;
+    let decoder = TiffDecoder::new(reader).map_err(|error| match error {
+        // Its words are those of a library: "does not support the color type `Unknown(32)`".
+        ImageError::Unsupported(_) => bad("a TIFF of other than 1 to 4 channels of 8 or 16 bits each"),
+        error => refused(error),
+    })?;
+    let mut undecoded = any(decoder)?;
     let header = &mut undecoded.header;
     // Four samples a pixel: as CMYK they are more than the picture has.
     let pixel_bytes = 4 * header.sample().bytes();

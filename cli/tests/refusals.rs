@@ -50,7 +50,12 @@ fn what_is_no_image_is_named_for_what_it_is() {
         3,
         &["JPEG, PNG, TIFF and PNM are read"],
     );
-    assert_refused(&folder, &folder.write("a.gif", "GIF89a........"), 3, &["a Gif image", "are read"]);
+    assert_refused(
+        &folder,
+        &folder.write("a.gif", "GIF89a........"),
+        3,
+        &["an image of format GIF", "are read"],
+    );
     let pipe = folder.path("pipe");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
