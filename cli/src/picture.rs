@@ -214,6 +214,10 @@ pub(crate) fn what(steps: &[String], blend: Option<&BlendReport>) -> String {
 
 fn summary(report: &Report<'_>) -> String {
     let Report { input, output, width, height, n_workers, run_ms, megapixels_per_s, .. } = report;
+    let size = match [report.output_width, report.output_height] {
+        same if same == [*width, *height] => format!("{width} x {height}"),
+        [out_width, out_height] => format!("{width} x {height} to {out_width} x {out_height}"),
+    };
     let steps = what(report.steps, report.blend.as_ref());
     let by = by_whom(*n_workers);
     let deaths = match report.n_worker_deaths {
@@ -221,7 +225,7 @@ fn summary(report: &Report<'_>) -> String {
         n => format!("; {n} worker deaths, their tiles done again"),
     };
     format!(
-        "{input} -> {output}: {width} x {height}, {steps} {by}: {run_ms:.1} ms, {megapixels_per_s:.0} MP/s \
+        "{input} -> {output}: {size}, {steps} {by}: {run_ms:.1} ms, {megapixels_per_s:.0} MP/s \
          (start {:.1} ms, decode {:.1} ms, write {:.1} ms{deaths})",
         report.start_ms, report.decode_ms, report.encode_ms
     )

@@ -108,6 +108,16 @@ fn what_parameters_mean_stands_in_one_column() {
 }
 
 #[test]
+fn a_summary_says_both_sizes_where_they_differ() {
+    let folder = Folder::new("sizes");
+    let input = folder.write("in.png", encoded(&picture(40, 30, 3), ImageFormat::Png));
+    let output = folder.path("out.png");
+    let args = ["image", input.to_str().unwrap(), "-o", output.to_str().unwrap(), "resize:scale=0.5"];
+    let ended = run(args);
+    assert!(ended.stdout.contains("out.png: 40 x 30 to 20 x 15, resize"), "{}", ended.stdout);
+}
+
+#[test]
 fn one_kernel_is_shown_by_any_of_its_names() {
     for stock in &STOCK {
         for name in std::iter::once(&stock.name).chain(stock.aliases) {
