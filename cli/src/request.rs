@@ -84,8 +84,9 @@ fn name_outputs(inputs: Vec<PathBuf>, pattern: &Path) -> Result<Vec<FilePaths>, 
     let has_field = pieces.iter().any(|piece| matches!(piece, Piece::Field(_)));
     if inputs.len() > 1 && !has_field {
         let n = inputs.len();
-        let message =
-            format!("{n} inputs would overwrite each other: name their outputs with a field, {FIELDS}");
+        let message = format!(
+            "{n} inputs would overwrite each other: name their outputs with a field, such as out/{{name}}; {FIELDS}"
+        );
         return Err(Failure::new(Exit::Usage, message).about(pattern));
     }
     let name = |(index, input): (usize, PathBuf)| {
@@ -95,7 +96,7 @@ fn name_outputs(inputs: Vec<PathBuf>, pattern: &Path) -> Result<Vec<FilePaths>, 
     Ok(inputs.into_iter().enumerate().map(name).collect())
 }
 
-const FIELDS: &str = "such as out/{stem}.png; there are {stem}, {name}, {ext} and {index}";
+const FIELDS: &str = "there are {stem}, {name}, {ext} and {index}";
 
 /// A part of an output pattern.
 enum Piece<'p> {
@@ -116,7 +117,7 @@ enum Field {
 }
 
 fn pieces(pattern: &Path) -> Result<Vec<Piece<'_>>, Failure> {
-    let refused = |why: &str| Err(Failure::new(Exit::Usage, format!("{why}, {FIELDS}")).about(pattern));
+    let refused = |why: &str| Err(Failure::new(Exit::Usage, format!("{why}; {FIELDS}")).about(pattern));
     let mut pieces = Vec::new();
     let mut left = pattern.as_os_str().as_bytes();
     while let Some(brace) = left.iter().position(|byte| matches!(byte, b'{' | b'}')) {
