@@ -3,11 +3,13 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use shmpool::kernels::{self, ElementStock, Stock, element_kernels, image_kernels};
+use shmpool::kernels::{
+    self, ElementStock, ElementType, KernelError, Stock, element_kernels, image_kernels, parse_chain,
+    parse_element_step,
+};
 
 use crate::args::{KernelsArgs, KernelsCommand, ShowArgs};
 use crate::failure::{Exit, Failure, print, to_json};
-use shmpool::kernels::parse_chain;
 
 #[derive(Serialize)]
 struct Listing {
@@ -64,9 +66,7 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     let of_images = image_kernels().find(|stock| is_meant(stock.name, stock.aliases)).map(kernel);
     let of_arrays = || element_kernels().find(|stock| is_meant(stock.name, stock.aliases));
     let Some(kernel) = of_images.or_else(|| of_arrays().map(element_kernel)) else {
-        // The parser knows which name was probably meant.
-        parse_chain::<u8>(std::slice::from_ref(&args.name))?;
-        return Err(Failure::new(Exit::Usage, format!("no kernel is called \"{}\"", args.name)));
+        return Err(unknown(&args.name));
     };
     if args.json {
         return print(to_json(&kernel));
@@ -74,6 +74,54 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     let mut text = String::new();
     describe(&mut text, &kernel).expect("a string takes everything");
     print(format!("{text}example: {}", kernel.example))
+}
+
+/// That neither command has such a kernel; the parsers know which name was probably meant.
+fn unknown(name: &str) -> Failure {
+    let of_images = parse_chain::<u8>(&[name]).err();
+    let of_arrays = parse_element_step(name, ElementType::F32).err();
+    let nearest = [of_images, of_arrays].into_iter().flatten().filter_map(|error| match error {
+        KernelError::UnknownKernel { nearest, .. } | KernelError::UnknownElementKernel { nearest, .. } => {
+            nearest
+        }
+        _ => None,
+    });
+    let hint = match nearest.collect::<Vec<_>>()[..] {
+        [] => String::new(),
+        ref nearest => format!(" (did you mean {}?)", nearest.join(" or ")),
+    };
+    Failure::new(Exit::Usage, format!("no kernel is called {name:?}{hint}; `shmpool kernels` lists them"))
+}
+
+/// The chain's own words, or that a step is a kernel of the other command.
+pub(crate) fn check_steps(steps: &[String]) -> Result<(), Failure> {
+    let Err(error) = parse_chain::<u8>(steps) else { return Ok(()) };
+    Err(match &error {
+        KernelError::UnknownKernel { word, name, .. } if is_of_arrays(name) => Failure::new(
+            Exit::Usage,
+            format!("step {word:?}: {name} is a kernel of arrays: `shmpool map` runs it"),
+        ),
+        _ => error.into(),
+    })
+}
+
+/// The error about a word of `map`, or that it is a kernel of the other command.
+pub(crate) fn no_element_step(error: KernelError) -> Failure {
+    match &error {
+        KernelError::UnknownElementKernel { word, name, .. } if is_of_images(name) => {
+            let message = format!("kernel {word:?}: {name} is a kernel of images: `shmpool image` runs it");
+            Failure::new(Exit::Usage, message)
+        }
+        _ => error.into(),
+    }
+}
+
+pub(crate) fn is_of_images(name: &str) -> bool {
+    image_kernels().any(|stock| stock.name == name || stock.aliases.contains(&name))
+}
+
+fn is_of_arrays(name: &str) -> bool {
+    element_kernels().any(|stock| stock.name == name || stock.aliases.contains(&name))
 }
 
 fn parameter(parameter: &kernels::Parameter) -> Parameter {

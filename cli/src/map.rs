@@ -11,6 +11,7 @@ use shmpool::{ErrorKind, FileArray, NpyElement, NpyError, Pool};
 use crate::args::MapArgs;
 use crate::deadline::Deadline;
 use crate::failure::{Exit, Failure, in_words, print, to_json};
+use crate::kernels::no_element_step;
 use crate::output::Unfinished;
 use crate::picture::by_whom;
 use crate::request::{FilePaths, outputs};
@@ -71,7 +72,7 @@ fn check_kernel(word: &str) -> Result<(), Failure> {
     let name = word.split(':').next().unwrap_or_default();
     let stock = element_kernels().find(|stock| stock.name == name || stock.aliases.contains(&name));
     let element = stock.map_or(shmpool::kernels::ElementType::F32, |stock| stock.types[0]);
-    parse_element_step(word, element)?;
+    parse_element_step(word, element).map_err(no_element_step)?;
     Ok(())
 }
 

@@ -11,8 +11,8 @@ use crate::args::ImageArgs;
 use crate::blend::Upper;
 use crate::encode::Format;
 use crate::failure::{Exit, Failure};
+use crate::kernels::{check_steps, is_of_images};
 use crate::output::no_folder;
-use shmpool::kernels::parse_chain;
 
 /// A command line that makes sense. No file has been opened yet but the one to blend with, for its header.
 pub(crate) struct Request {
@@ -41,7 +41,8 @@ pub(crate) fn outputs(inputs: Vec<PathBuf>, pattern: &Path) -> Result<Vec<FilePa
 impl Request {
     pub(crate) fn of(args: &ImageArgs) -> Result<Self, Failure> {
         let (inputs, steps) = split(&args.words, &args.steps)?;
-        parse_chain::<u8>(&steps)?;
+        check_first(&inputs[0])?;
+        check_steps(&steps)?;
         let files = outputs(inputs, &args.output)?;
         for file in &files {
             Format::of(&file.output)?;
@@ -71,6 +72,17 @@ fn split(words: &[OsString], behind_dashes: &[String]) -> Result<(Vec<PathBuf>, 
     let steps = steps.iter().map(|word| word.to_string_lossy().into_owned());
     let steps = steps.chain(behind_dashes.iter().cloned()).collect();
     Ok((inputs.iter().map(PathBuf::from).collect(), steps))
+}
+
+/// Refuses a kernel where the first image is wanted, unless there is a file of that name.
+fn check_first(input: &Path) -> Result<(), Failure> {
+    let word = input.to_string_lossy();
+    let name = word.split(':').next().unwrap_or_default();
+    if is_path(input.as_os_str()) || !is_of_images(name) || input.exists() {
+        return Ok(());
+    }
+    let message = format!("\"{word}\" stands where an image is wanted: images come first, then steps");
+    Err(Failure::new(Exit::Usage, message))
 }
 
 fn is_path(word: &OsStr) -> bool {

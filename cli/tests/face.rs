@@ -138,6 +138,11 @@ fn one_kernel_is_shown_by_any_of_its_names() {
     let ended = run(["kernels", "show", "blr"]);
     assert_eq!((ended.code, &*ended.stdout), (2, ""));
     assert!(ended.stderr.contains("did you mean blur?"), "{}", ended.stderr);
+    let ended = run(["kernels", "show", "axpy"]);
+    assert_eq!(
+        ended.stderr,
+        "shmpool: no kernel is called \"axpy\" (did you mean copy or axpb?); `shmpool kernels` lists them\n"
+    );
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         assert_eq!(folder.names(), ["bytes.npy", "in.npy", "none.npy"]);
     };
     refused("exq", "in.npy", 2, "no kernel is called \"exq\"");
+    refused("blur:sigma=2", "in.npy", 2, "blur is a kernel of images: `shmpool image` runs it");
     refused("pow:exponent=two", "in.npy", 2, "parameter exponent: found \"two\", wanted a number");
     refused("exp", "in.npy", 3, "holds <u2, wanted f32, f64, i32, i64 or u8");
     refused("exp", "bytes.npy", 2, "found source elements of type u8, wanted f32 or f64");

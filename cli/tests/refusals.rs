@@ -222,15 +222,20 @@ fn a_senseless_command_line_is_refused_before_anything_is_read() {
         let ended = image(&[&["-o", "o.jpg"], args].concat());
         assert_eq!((ended.code, &*ended.stdout), (2, ""), "{ended:?}");
     }
+    for option in ["--quality", "--timeout", "--workers", "--opacity"] {
+        let ended = image(&["-o", "o.jpg", "--blend", "b.png", option, "-1"]);
+        assert!(ended.code == 2 && ended.stderr.contains("invalid value '-1'"), "{ended:?}");
+    }
+    let image_first = |args: &[&str]| run(["image", "-o", "o.png"].iter().chain(args));
+    for args in [&["gray"][..], &["blur:sigma=2", "a.png"]] {
+        assert_line(&image_first(args), 2, &[args[0], "images come first, then steps"]);
+    }
+    assert_line(&image(&["-o", "o.png", "exp"]), 2, &["exp is a kernel of arrays: `shmpool map` runs it"]);
     assert_line(&image(&["-o", "o.png", "blr"]), 2, &["\"blr\"", "did you mean blur?"]);
     assert_line(&image(&["-o", "o.png", "blur:sigma=-1"]), 2, &["sigma", "-1"]);
     assert_line(&image(&["-o", "o.png", "blur:width=3"]), 2, &["width", "sigma"]);
     for args in [&["image"][..], &["image", "a.png"], &["imagine"], &["image", "a", "-o", "b.png", "-w", "x"]]
     {
-    for option in ["--quality", "--timeout", "--workers", "--opacity"] {
-        let ended = image(&["-o", "o.jpg", "--blend", "b.png", option, "-1"]);
-        assert!(ended.code == 2 && ended.stderr.contains("invalid value '-1'"), "{ended:?}");
-    }
         let ended = run(args);
         assert_eq!(ended.code, 2, "{ended:?}");
         assert_eq!(ended.stdout, "");
