@@ -10,6 +10,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::blend::{Mode, parse_opacity};
 use crate::deadline::parse_seconds;
+use crate::failure::{Exit, Failure};
+
+/// As many as a pool can have.
+const N_WORKERS_MAX: usize = 256;
 
 /// Exit codes, for the end of every long help text. `README.md` has the same table, and `tests/face.rs` compares them.
 const EXIT_CODES: &str = "\
@@ -282,15 +286,27 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PoolArgs {
-    /// Worker processes, up to 256; 0 runs everything in this process, where a crash ends the command [default: one per usable CPU]
+    /// Worker processes, up to 256; 0 runs everything in this process, where a crash ends the command [default: what SHMPOOL_WORKERS says, or one per usable CPU]
     #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<usize>,
 }
 
 impl PoolArgs {
-    /// How many workers there will be.
-    pub(crate) fn n_workers(&self) -> usize {
-        self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+    /// How many workers there will be: what [`start`](PoolArgs::start) makes of the option and of `SHMPOOL_WORKERS`, refused in the same words.
+    pub(crate) fn n_workers(&self) -> Result<usize, Failure> {
+        let refused = |message: String| Failure::new(Exit::Usage, message);
+        let n = match (self.workers, std::env::var_os("SHMPOOL_WORKERS")) {
+            (Some(n), _) => n,
+            (None, Some(text)) => text
+                .to_str()
+                .and_then(|text| text.trim().parse().ok())
+                .ok_or_else(|| refused(format!("SHMPOOL_WORKERS: {text:?} is not a number of workers")))?,
+            (None, None) => std::thread::available_parallelism().map_or(1, NonZero::get).min(N_WORKERS_MAX),
+        };
+        match n {
+            0..=N_WORKERS_MAX => Ok(n),
+            _ => Err(refused(format!("workers: {n} is more than a pool can have: at most {N_WORKERS_MAX}"))),
+        }
     }
 
     pub(crate) fn start(&self) -> shmpool::Result<shmpool::Pool> {

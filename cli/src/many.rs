@@ -128,7 +128,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     show.wait("starting");
     let blending = request.upper.as_ref().map(|upper| &upper.blending);
-    let parameters = Parameters::of(&request.steps, blending, args.quality, args.pool.n_workers())?;
+    let parameters = Parameters::of(&request.steps, blending, args.quality, args.pool.n_workers()?)?;
     let (pool, start_ms) = timed(|| args.pool.start())?;
     show.files("pictures", request.files.len() as u64);
     let (results, run_ms) = timed(|| run_all(&pool, &request.files, parameters, &show))?;

@@ -71,7 +71,7 @@ struct StepPlan {
 }
 
 pub(crate) fn run(args: &ImageArgs, request: &Request) -> Result<(), Failure> {
-    let n_workers = args.pool.n_workers();
+    let n_workers = args.pool.n_workers()?;
     let plan = |file: &FilePaths| of_one(&Undecoded::open(&file.input)?, file, request);
     let files = request.files.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
     let mut bytes: Vec<_> = files.iter().map(|file| file.memory_bytes).collect();

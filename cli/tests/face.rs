@@ -118,6 +118,27 @@ fn a_summary_says_both_sizes_where_they_differ() {
 }
 
 #[test]
+fn the_plan_has_as_many_workers_as_the_run() {
+    let folder = Folder::new("plan-workers");
+    let input = folder.write("in.png", encoded(&picture(40, 30, 3), ImageFormat::Png));
+    let output = folder.path("out.png");
+    let plan = |n: &str, args: &[&str]| {
+        let mut command = shmpool();
+        command.args([Path::new("image"), &input, Path::new("-o"), &output, Path::new("--plan")]);
+        start(command.args(args).env("SHMPOOL_WORKERS", n)).wait()
+    };
+    assert!(plan("5", &[]).stdout.contains("in 5 workers"));
+    assert!(plan("5", &["-w", "3"]).stdout.contains("in 3 workers"));
+    for (n, args, said) in [
+        ("5", &["-w", "257"][..], "shmpool: workers: 257 is more than a pool can have: at most 256\n"),
+        ("some", &[], "shmpool: SHMPOOL_WORKERS: \"some\" is not a number of workers\n"),
+    ] {
+        let ended = plan(n, args);
+        assert_eq!((ended.code, &*ended.stderr), (2, said));
+    }
+}
+
+#[test]
 fn one_kernel_is_shown_by_any_of_its_names() {
     for stock in &STOCK {
         for name in std::iter::once(&stock.name).chain(stock.aliases) {
