@@ -161,7 +161,7 @@ pub static STOCK: [Stock; 35] = [
     Stock {
         name: "gaussian",
         aliases: &["blur"],
-        summary: "gaussian blur of every channel",
+        summary: "gaussian blur; alpha stays",
         parameters: &[SIGMA, BORDER],
         build: |arguments| {
             let filter = Gaussian::new(arguments.number("sigma")?);
