@@ -251,7 +251,8 @@ fn what_makes_no_sense_is_refused() {
         "crop: found height 4 and width 3 at row 0, column 1, wanted a part of height 9 and width 3";
     assert_eq!(refusal(crop(1, 0, 3, 4), [9, 3, 1]), outside);
     assert!(
-        refusal(crop(u32::MAX, u32::MAX, u32::MAX, 1), [9, 3, 1]).starts_with("crop: found height 1 and width 4294967295")
+        refusal(crop(u32::MAX, u32::MAX, u32::MAX, 1), [9, 3, 1])
+            .starts_with("crop: found height 1 and width 4294967295")
     );
     assert_eq!(crop(1, 2, 0, 0).output_shape([9, 3, 1]).unwrap(), [7, 2, 1]);
     let nothing =
