@@ -35,6 +35,12 @@ fn main() -> shmpool::Result<()> {
     let partial: Array<u32> = error.take_partial().expect("`map` leaves what it has");
     println!("        the last element is {}", partial[999]);
 
-    println!("after:  {} workers live, {} have died", pool.stats()?.n_workers, pool.stats()?.n_deaths);
+    let stats = pool.stats()?;
+    println!(
+        "after:  {} of {} workers live, {} have died",
+        stats.n_workers,
+        pool.n_workers(),
+        stats.n_deaths
+    );
     Ok(())
 }

@@ -30,6 +30,16 @@ struct Report {
 struct FileReport {
     input: String,
     output: String,
+    /// Nothing for a file that failed.
+    #[serde(flatten)]
+    done: Option<Done>,
+    /// Nothing for one that was written.
+    error: Option<String>,
+    exit: u8,
+}
+
+#[derive(Serialize)]
+struct Done {
     dtype: String,
     shape: Vec<usize>,
     run_ms: f64,
@@ -45,26 +55,46 @@ pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     show.wait("starting");
     let pool = args.pool.start()?;
     let mut report = Report { kernel: args.kernel.clone(), n_workers: pool.n_workers(), files: Vec::new() };
+    let mut first_failure = None;
     for file in &files {
-        let mapped = of_any_type(&pool, &args.kernel, file, &show, &deadline);
-        report.files.push(mapped.map_err(|failure| failure.or_about(&file.input))?);
+        let (input, output) = (file.input.display().to_string(), file.output.display().to_string());
+        // One that fails costs a line, not the others.
+        report.files.push(match of_any_type(&pool, &args.kernel, file, &show, &deadline) {
+            Ok(done) => FileReport { input, output, done: Some(done), error: None, exit: 0 },
+            Err(failure) => {
+                let failure = failure.or_about(&file.input);
+                let exit = failure.exit();
+                first_failure.get_or_insert(exit);
+                let error = Some(failure.to_string());
+                FileReport { input, output, done: None, error, exit: exit as u8 }
+            }
+        });
     }
     drop(show);
+    for error in report.files.iter().filter_map(|file| file.error.as_ref()) {
+        eprintln!("shmpool: {error}");
+    }
     match (args.json, args.quiet) {
-        (true, _) => print(to_json(&report)),
-        (false, true) => Ok(()),
+        (true, _) => print(to_json(&report))?,
+        (false, true) => {}
         (false, false) => {
-            let by = by_whom(report.n_workers);
-            report.files.iter().try_for_each(|file| {
-                let FileReport { input, output, dtype, shape, run_ms, megaelements_per_s } = file;
-                let lengths = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
-                print(format!(
-                    "{input} -> {output}: {lengths} of {dtype}, {} {by}: {run_ms:.1} ms, {megaelements_per_s:.0} M/s",
-                    report.kernel
-                ))
-            })
+            for line in report.files.iter().filter_map(|file| line(&report, file)) {
+                print(line)?;
+            }
         }
     }
+    first_failure.map_or(Ok(()), |exit| Err(Failure::said(exit)))
+}
+
+/// What is said of a file that was written.
+fn line(Report { kernel, n_workers, .. }: &Report, file: &FileReport) -> Option<String> {
+    let FileReport { input, output, done, .. } = file;
+    let Done { dtype, shape, run_ms, megaelements_per_s } = done.as_ref()?;
+    let lengths = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+    let by = by_whom(*n_workers);
+    Some(format!(
+        "{input} -> {output}: {lengths} of {dtype}, {kernel} {by}: {run_ms:.1} ms, {megaelements_per_s:.0} M/s"
+    ))
 }
 
 /// Refuses a word that is no kernel for any type, before any file is opened.
@@ -83,13 +113,13 @@ fn of_any_type(
     file: &FilePaths,
     show: &Show,
     deadline: &Deadline,
-) -> Result<FileReport, Failure> {
+) -> Result<Done, Failure> {
     let mut last = None;
     for attempt in [of_type::<f32>, of_type::<f64>, of_type::<i32>, of_type::<i64>, of_type::<u8>] {
         match attempt(pool, word, file, show, deadline) {
             Err(Attempt::OtherType(found)) => last = Some(found),
             Err(Attempt::Failed(failure)) => return Err(failure),
-            Ok(report) => return Ok(report),
+            Ok(done) => return Ok(done),
         }
     }
     let message = format!("holds {}, wanted f32, f64, i32, i64 or u8", last.unwrap_or_default());
@@ -114,7 +144,7 @@ fn of_type<T: NpyElement + Element>(
     FilePaths { input, output }: &FilePaths,
     show: &Show,
     deadline: &Deadline,
-) -> Result<FileReport, Attempt> {
+) -> Result<Done, Attempt> {
     check_file(input)?;
     // SAFETY: the command's documentation says that nobody may write or cut its inputs meanwhile. This process does
     // not look at the elements; a worker that finds the file too short dies of it, and that is reported.
@@ -133,9 +163,9 @@ fn of_type<T: NpyElement + Element>(
     };
     let step: ElementStep = parse_element_step(word, T::TYPE).map_err(Failure::from)?;
     let unfinished = Unfinished::create(output).map_err(|error| unwritable(output, error))?;
-    let report = write(pool, &step, &xs, &unfinished, output, show)?;
+    let done = write(pool, &step, &xs, &unfinished, output, show)?;
     deadline.commit(|| unfinished.finish()).map_err(|error| unwritable(output, error))?;
-    Ok(FileReport { input: input.display().to_string(), ..report })
+    Ok(done)
 }
 
 /// Refuses what is no file before it is opened: to open a pipe without a writer would take for ever.
@@ -159,7 +189,7 @@ fn write<T: NpyElement + Element>(
     unfinished: &Unfinished,
     output: &Path,
     show: &Show,
-) -> Result<FileReport, Failure> {
+) -> Result<Done, Failure> {
     let file = unfinished.file().try_clone().map_err(|error| unwritable(output, error))?;
     let shape = shmpool::Shape::try_from(xs.shape())?;
     // SAFETY: the file has no name yet, or one that nobody else knows.
@@ -173,9 +203,7 @@ fn write<T: NpyElement + Element>(
     let started = Instant::now();
     pool.call().progress(&progress).apply_step(step, xs, &mut ys)?;
     let run_ms = started.elapsed().as_nanos() as f64 / 1e6;
-    Ok(FileReport {
-        input: String::new(),
-        output: output.display().to_string(),
+    Ok(Done {
         dtype: T::TYPE.to_string(),
         shape: xs.shape().to_vec(),
         run_ms,

@@ -79,6 +79,30 @@ fn several_files_need_names_of_their_own() {
 }
 
 #[test]
+fn a_file_that_fails_costs_its_line_and_not_the_others() {
+    let folder = Folder::new("map-one-fails");
+    let [bad, good] = ["bad.npy", "good.npy"].map(|name| folder.path(name));
+    std::fs::write(&bad, "no array").unwrap();
+    write(&good, &[4.0_f32]);
+    let pattern = folder.path("{stem}-root.npy");
+    let (bad, good, pattern) = (bad.to_str().unwrap(), good.to_str().unwrap(), pattern.to_str().unwrap());
+    let ended = run(["map", "sqrt", bad, good, "-o", pattern]);
+    assert_eq!(
+        (ended.code, ended.stdout.lines().count(), ended.stderr.lines().count()),
+        (3, 1, 1),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains(bad) && ended.stdout.starts_with(good), "{ended:?}");
+    assert_eq!(read::<f32>(&folder.path("good-root.npy")), [2.0]);
+    let ended = run(["map", "sqrt", bad, good, "-o", pattern, "--json"]);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let files = &report["files"];
+    assert_eq!((ended.code, &files[0]["exit"], &files[1]["exit"]), (3, &3.into(), &0.into()), "{ended:?}");
+    assert!(files[0]["error"].is_string() && files[1]["error"].is_null() && files[1]["dtype"] == "f32");
+    assert!(!folder.path("bad-root.npy").exists());
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     let folder = Folder::new("map-refused");
     let input = folder.path("in.npy");
