@@ -133,17 +133,33 @@ fn parameter(parameter: &kernels::Parameter) -> Parameter {
     }
 }
 
+/// What is worth showing of kernels whose defaults change nothing.
+const TELLING: [(&str, &str); 7] = [
+    ("axpb", "a=2,b=1"),
+    ("clip", "low=0,high=1"),
+    ("crop", "x=100,y=50,width=640,height=480"),
+    ("levels", "low=16,high=235"),
+    ("lut", "points=0/40/128/215/255"),
+    ("pad", "left=16,top=16,right=16,bottom=16,border=replicate"),
+    ("resize", "width=640"),
+];
+
+/// A kernel with its parameters, as they are written in a command line.
+fn word(name: &str, parameters: &[kernels::Parameter]) -> String {
+    let defaults = parameters.iter().map(|parameter| format!("{}={}", parameter.name, parameter.default));
+    let telling = TELLING.iter().find(|(telling, _)| *telling == name);
+    let parameters = telling
+        .map_or_else(|| defaults.collect::<Vec<_>>().join(","), |(_, parameters)| (*parameters).to_owned());
+    if parameters.is_empty() { name.to_owned() } else { format!("{name}:{parameters}") }
+}
+
 fn kernel(stock: &Stock) -> Kernel {
-    let defaults =
-        stock.parameters.iter().map(|parameter| format!("{}={}", parameter.name, parameter.default));
-    let defaults = defaults.collect::<Vec<_>>().join(",");
-    let word = if defaults.is_empty() { stock.name.to_owned() } else { format!("{}:{defaults}", stock.name) };
     Kernel {
         name: stock.name,
         aliases: stock.aliases,
         summary: stock.summary.to_owned(),
         parameters: stock.parameters.iter().map(parameter).collect(),
-        example: format!("shmpool image photo.jpg -o out.png {word}"),
+        example: format!("shmpool image photo.jpg -o out.png {}", word(stock.name, stock.parameters)),
     }
 }
 
@@ -154,7 +170,7 @@ fn element_kernel(stock: &ElementStock) -> Kernel {
         aliases: stock.aliases,
         summary: format!("{} ({types})", stock.summary),
         parameters: stock.parameters.iter().map(parameter).collect(),
-        example: format!("shmpool map {} in.npy -o out.npy", stock.name),
+        example: format!("shmpool map {} in.npy -o out.npy", word(stock.name, stock.parameters)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{Folder, encoded, picture, run, shmpool, start};
 use image::ImageFormat;
 use serde_json::Value;
-use shmpool::kernels::{Chain, STOCK, parse_chain};
+use shmpool::kernels::{Chain, ELEMENT_STOCK, STOCK, parse_chain, parse_element_step};
 
 fn json(text: &str) -> Value {
     assert_eq!(text.lines().count(), 1, "one object on one line: {text}");
@@ -155,6 +155,16 @@ fn one_kernel_is_shown_by_any_of_its_names() {
             assert!(text.contains(example), "{text}");
             let _: Chain<u8, u8> = parse_chain(&[word]).unwrap();
         }
+    }
+    for stock in &ELEMENT_STOCK {
+        let shown = json(&run(["kernels", "show", stock.name, "--json"]).stdout);
+        let shown = shown["example"].as_str().unwrap();
+        let Some(example) = shown.strip_prefix("shmpool map ") else {
+            assert!(STOCK.iter().any(|other| other.name == stock.name), "{shown}");
+            continue;
+        };
+        let word = example.strip_suffix(" in.npy -o out.npy").unwrap();
+        parse_element_step(word, stock.types[0]).unwrap();
     }
     let ended = run(["kernels", "show", "blr"]);
     assert_eq!((ended.code, &*ended.stdout), (2, ""));
