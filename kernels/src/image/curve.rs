@@ -192,6 +192,8 @@ tile_kernel! {Levels, "levels", fn validate(&self) -> Result<(), KernelError> {
 /// `u8` and `u16`: rounded from `f64` and cut to the range, exactly NumPy's `clip(rint(x + add))`. `f32`: the nearest
 /// sum, not cut. Checked by `kernels/tests/everyday.rs`.
 ///
+/// Cost: one addition a sample; where `add` lies between two integers, for `u8` a table look-up.
+///
 /// # Errors
 /// [`KernelError::Parameter`] if `add` is not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -208,12 +210,56 @@ impl Curve for Brightness {
     }
 }
 
-tile_kernel! {Brightness, "brightness", fn validate(&self) -> Result<(), KernelError> {
-    if self.add.is_finite() {
-        return Ok(());
+impl<T: Sample> TileKernel<T> for Brightness {
+    type Out = T;
+
+    fn name(&self) -> &'static str {
+        "brightness"
     }
-    Err(refuse_parameter("brightness", "add", self.add, "a finite number".to_owned()))
-}}
+
+    fn validate(&self) -> Result<(), KernelError> {
+        if self.add.is_finite() {
+            return Ok(());
+        }
+        Err(refuse_parameter("brightness", "add", self.add, "a finite number".to_owned()))
+    }
+
+    #[inline(always)]
+    fn run(&self, src: &Window<'_, T>, dst: &mut Tile<'_, T>, workspace: &mut Workspace) {
+        // Half-way between two integers a sum goes to the even one, so that what is added depends on the sample.
+        if T::TYPE == SampleType::F32 || (self.add - self.add.trunc()).abs() == 0.5 {
+            return map_tile(self, src, dst, workspace);
+        }
+        for y in 0..dst.height() {
+            shift_row(self.add.round(), src.inner_row(y), dst.row_mut(y));
+        }
+        carry_alpha(src, dst);
+    }
+}
+
+/// Adds a whole number to samples of integers, and cuts the sums to their range.
+#[inline(always)]
+fn shift_row<T: Sample>(add: f32, from: &[T], to: &mut [T]) {
+    macro_rules! shift {
+        ($sample:ty) => {{
+            let (from, to) =
+                (bytemuck::cast_slice::<T, $sample>(from), bytemuck::cast_slice_mut::<T, $sample>(to));
+            // Cut to the type's range, beyond which more changes nothing.
+            let by = add.abs() as $sample;
+            let pairs = to.iter_mut().zip(from);
+            if add < 0.0 {
+                pairs.for_each(|(out, sample)| *out = sample.saturating_sub(by));
+            } else {
+                pairs.for_each(|(out, sample)| *out = sample.saturating_add(by));
+            }
+        }};
+    }
+    match T::TYPE {
+        SampleType::U8 => shift!(u8),
+        SampleType::U16 => shift!(u16),
+        SampleType::F32 => unreachable!("no integers"),
+    }
+}
 
 /// Moves samples away from mid-gray, or towards it: `gray + (x - gray) * factor`, where `gray` is half of white.
 ///
@@ -320,6 +366,24 @@ mod tests {
         let mut small = vec![0; 65_536];
         kernels.run_tiled(&src, [1, 65_536, 1], &mut small, Some([1, 1000]), Level::Baseline).unwrap();
         assert!(large == small);
+    }
+
+    #[test]
+    fn brightness_adds_as_the_formula_says_whatever_is_added() {
+        fn check<T: Sample + PartialEq + std::fmt::Debug>(samples: &[T], add: f32) {
+            let wanted: Vec<T> =
+                samples.iter().map(|x| T::from_f64(f64::from(x.to_f32()) + f64::from(add))).collect();
+            let mut out = vec![samples[0]; samples.len()];
+            Chain::of(Brightness { add }).run(samples, [1, samples.len(), 1], &mut out).unwrap();
+            assert_eq!(out, wanted, "{add}");
+        }
+        let (bytes, words): (Vec<u8>, Vec<u16>) = ((0..=u8::MAX).collect(), (0..=u16::MAX).collect());
+        let near_half = [0.5_f32.next_down(), 0.5, 0.5_f32.next_up(), 1.5, 2.5, 17.5, 254.5, 8_388_607.5];
+        let adds = [0.0, 1e-30, 0.3, 1.0, 17.7, 254.6, 255.0, 256.0, 65_535.4, 70_000.0, 1e10, f32::MAX];
+        for add in adds.into_iter().chain(near_half).flat_map(|add| [add, -add]) {
+            check(&bytes, add);
+            check(&words, add);
+        }
     }
 
     #[test]
