@@ -234,9 +234,9 @@ fn survives_a_killed_sleeper<B: Backend>() -> bool {
 
 /// Kills a process at some moment of a life that is nothing but sleeping and waking, until it has held whatever there is to
 /// hold.
-fn survives_killed_holders<B: Backend>() -> bool {
+fn survives_killed_holders<B: Backend>(n_rounds: u64) -> bool {
     let room = Shared::<B>::new();
-    (0..60).all(|round| {
+    (0..n_rounds).all(|round| {
         let busy = Process::start(|| {
             loop {
                 room.change(&room.other, 0..1);
@@ -244,7 +244,7 @@ fn survives_killed_holders<B: Backend>() -> bool {
             }
         });
         room.await_count(&room.other, room.other.load(Acquire) + 1);
-        std::thread::sleep(Duration::from_micros(100 + 37 * round));
+        std::thread::sleep(Duration::from_micros(100 + 37 * (round % 60)));
         busy.kill();
         let waker = Process::start(|| room.change(&room.other, 0..1));
         waker.ends()
@@ -298,7 +298,7 @@ fn futexes_survive_a_killed_sleeper() {
 
 #[test]
 fn futexes_survive_killed_holders() {
-    assert!(survives_killed_holders::<Futexes>());
+    assert!(survives_killed_holders::<Futexes>(60));
 }
 
 /// Should a newer version of `raw_sync` heal this, the test says so.
@@ -311,5 +311,6 @@ fn raw_sync_does_not_survive_a_killed_sleeper() {
 #[cfg(feature = "raw-sync")]
 #[test]
 fn raw_sync_does_not_survive_killed_holders() {
-    assert!(!survives_killed_holders::<Events>());
+    // Few kills meet a holder: of 60, sometimes none does.
+    assert!(!survives_killed_holders::<Events>(3000));
 }

@@ -56,7 +56,12 @@ impl Backend for Events {
         if word.load(Relaxed) != value {
             return;
         }
-        let wait = within_the_second(wait.map_or(SLEEP_MAX, |wait| wait.min(SLEEP_MAX)));
+        let (wait, left) = (wait.unwrap_or(SLEEP_MAX), left_of_the_second());
+        if left <= MARGIN {
+            // Sleepers look again, and what is set meanwhile, the event remembers.
+            return std::thread::sleep(wait.min(left));
+        }
+        let wait = wait.min(left - MARGIN);
         if let Some(event) = bed.event() {
             // Set, too late or failed: look again.
             let _ = event.wait(Timeout::Val(wait));
@@ -70,12 +75,12 @@ impl Backend for Events {
     }
 }
 
-/// As much of `wait` as ends within this second of the clock: `raw_sync` adds nanoseconds without a carry, and a sum of a
-/// whole second or more fails at once with EINVAL (its issue 39).
-fn within_the_second(wait: Duration) -> Duration {
-    /// It reads the clock after us.
-    const MARGIN: Duration = Duration::from_millis(1);
+/// `raw_sync` reads the clock after us.
+const MARGIN: Duration = Duration::from_millis(1);
+
+/// A wait must end within this second of the clock: `raw_sync` adds nanoseconds without a carry, and a sum of a whole second
+/// or more fails at once with EINVAL (its issue 39).
+fn left_of_the_second() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-    let left = Duration::from_secs(1) - Duration::from_nanos(now.into());
-    if wait + MARGIN < left { wait } else { left.saturating_sub(MARGIN).max(Duration::from_micros(50)) }
+    Duration::from_secs(1) - Duration::from_nanos(now.into())
 }
