@@ -30,6 +30,7 @@ mod orient;
 mod output;
 mod picture;
 mod plan;
+mod report;
 mod request;
 mod show;
 mod top;

@@ -19,6 +19,7 @@ use crate::deadline::Deadline;
 use crate::decode::guarded;
 use crate::failure::{Exit, Failure, print, to_json};
 use crate::picture::{by_whom, timed, what};
+use crate::report::{FileReport, outcome};
 use crate::request::{FilePaths, Request};
 use crate::show::Show;
 use crate::work::{self, Job, Work};
@@ -91,19 +92,7 @@ struct Report<'a> {
     megapixels_per_s: f64,
     n_worker_deaths: u64,
     /// In the order of the command line.
-    files: Vec<FileReport>,
-}
-
-#[derive(Serialize)]
-struct FileReport {
-    input: String,
-    output: String,
-    /// Nothing for a picture that failed.
-    #[serde(flatten)]
-    done: Option<Done>,
-    /// Nothing for one that was written.
-    error: Option<String>,
-    exit: u8,
+    files: Vec<FileReport<Done>>,
 }
 
 #[derive(Serialize)]
@@ -135,34 +124,19 @@ pub(crate) fn run(
     // Each output has its name by now: what follows is for the reader alone.
     deadline.commit(|| drop(show));
 
-    let mut first_failure = None;
     let mut files = Vec::with_capacity(results.len());
     let mut n_pixels = 0;
-    for (FilePaths { input, output }, result) in request.files.iter().zip(results) {
-        let (input_name, output_name) = (input.display().to_string(), output.display().to_string());
-        let report = match result {
+    for (paths, result) in request.files.iter().zip(results) {
+        match &result {
             Ok(work) => {
                 n_pixels += work.shape[0] * work.shape[1];
                 if args.verbose {
-                    eprintln!("{}", line(input, output, &work));
-                }
-                FileReport {
-                    input: input_name,
-                    output: output_name,
-                    done: Some(work.into()),
-                    error: None,
-                    exit: 0,
+                    eprintln!("{}", line(&paths.input, &paths.output, work));
                 }
             }
-            Err(failure) => {
-                eprintln!("shmpool: {failure}");
-                let exit = failure.exit();
-                first_failure.get_or_insert(exit);
-                let error = Some(failure.to_string());
-                FileReport { input: input_name, output: output_name, done: None, error, exit: exit as u8 }
-            }
-        };
-        files.push(report);
+            Err(failure) => eprintln!("shmpool: {failure}"),
+        }
+        files.push(FileReport::of(paths, result.map(Done::from)));
     }
     let stats = pool.stats()?;
     let report = Report {
@@ -184,7 +158,7 @@ pub(crate) fn run(
         (false, true) => {}
         (false, false) => print(summary(&report))?,
     }
-    first_failure.map_or(Ok(()), |exit| Err(Failure::said(exit)))
+    outcome(&report.files)
 }
 
 /// What became of each file. A job gives up after some hundreds of failures, so what it has left undone is offered again.

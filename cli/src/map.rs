@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure, in_words, print, to_json};
 use crate::kernels::no_element_step;
 use crate::output::Unfinished;
 use crate::picture::by_whom;
+use crate::report::{FileReport, outcome};
 use crate::request::{FilePaths, outputs};
 use crate::show::Show;
 use crate::work::unwritable;
@@ -23,19 +24,7 @@ use crate::work::unwritable;
 struct Report {
     kernel: String,
     n_workers: usize,
-    files: Vec<FileReport>,
-}
-
-#[derive(Serialize)]
-struct FileReport {
-    input: String,
-    output: String,
-    /// Nothing for a file that failed.
-    #[serde(flatten)]
-    done: Option<Done>,
-    /// Nothing for one that was written.
-    error: Option<String>,
-    exit: u8,
+    files: Vec<FileReport<Done>>,
 }
 
 #[derive(Serialize)]
@@ -55,20 +44,11 @@ pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     show.wait("starting");
     let pool = args.pool.start()?;
     let mut report = Report { kernel: args.kernel.clone(), n_workers: pool.n_workers(), files: Vec::new() };
-    let mut first_failure = None;
     for file in &files {
-        let (input, output) = (file.input.display().to_string(), file.output.display().to_string());
         // One that fails costs a line, not the others.
-        report.files.push(match of_any_type(&pool, &args.kernel, file, &show, &deadline) {
-            Ok(done) => FileReport { input, output, done: Some(done), error: None, exit: 0 },
-            Err(failure) => {
-                let failure = failure.or_about(&file.input);
-                let exit = failure.exit();
-                first_failure.get_or_insert(exit);
-                let error = Some(failure.to_string());
-                FileReport { input, output, done: None, error, exit: exit as u8 }
-            }
-        });
+        let result = of_any_type(&pool, &args.kernel, file, &show, &deadline);
+        let result = result.map_err(|failure| failure.or_about(&file.input));
+        report.files.push(FileReport::of(file, result));
     }
     drop(show);
     for error in report.files.iter().filter_map(|file| file.error.as_ref()) {
@@ -83,11 +63,11 @@ pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
             }
         }
     }
-    first_failure.map_or(Ok(()), |exit| Err(Failure::said(exit)))
+    outcome(&report.files)
 }
 
 /// What is said of a file that was written.
-fn line(Report { kernel, n_workers, .. }: &Report, file: &FileReport) -> Option<String> {
+fn line(Report { kernel, n_workers, .. }: &Report, file: &FileReport<Done>) -> Option<String> {
     let FileReport { input, output, done, .. } = file;
     let Done { dtype, shape, run_ms, megaelements_per_s } = done.as_ref()?;
     let lengths = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
